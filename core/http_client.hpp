@@ -1,0 +1,58 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.hpp"
+
+namespace bedplate {
+
+struct TlsSettings {
+  std::string ca_pem;            ///< trust only this; empty: the system's
+  std::string certificate_pem;   ///< client certificate
+  std::string private_key_pem;
+  /// Accept any server certificate. Only for channels that are proved otherwise (enrolment).
+  bool insecure_channel = false;
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  TlsSettings tls;
+  std::chrono::milliseconds connect_timeout{10'000};
+  /// Without a byte for this long the transfer is given up (ErrorKind::network).
+  std::chrono::milliseconds stall_timeout{60'000};
+  std::uint64_t response_limit = 64ULL << 20;  ///< bytes kept in memory without on_body
+  /// Streams the body of a 2xx answer instead of keeping it; an error aborts the transfer.
+  std::function<Result<void>(std::span<const std::byte>)> on_body;
+};
+
+struct HttpResponse {
+  int status = 0;
+  std::map<std::string, std::string> headers;  ///< names in lower case, last one wins
+  std::string body;
+};
+
+/// The seam for HTTP. Redirects are followed up to 5 times; Authorization is never sent to another
+/// host. A status of 400 and more is a response, not an error.
+class HttpClient {
+ public:
+  virtual ~HttpClient() = default;
+  virtual Result<HttpResponse> send(const HttpRequest& request) = 0;
+};
+
+/// libcurl, connections kept between requests. One object may be used by one thread at a time.
+std::unique_ptr<HttpClient> make_http_client();
+
+}  // namespace bedplate
