@@ -11,21 +11,21 @@ namespace bedplate {
 /// What went wrong, as a program may want to know it. The numeric exit code of each kind is stable
 /// and listed in docs/errors.md; a kind is never renumbered.
 enum class ErrorKind {
-  internal,      ///< a bug of ours: exit 1
-  usage,         ///< wrong command line: exit 2
-  invalid,       ///< input file does not say what it must: exit 3
-  not_found,     ///< something named does not exist: exit 4
-  io,            ///< reading or writing failed, space ran out: exit 5
-  network,       ///< connection refused, lost, timed out: exit 6
-  untrusted,     ///< signature missing or wrong, proof refused: exit 7
-  corrupt,       ///< digest or structure differs from what was signed: exit 8
-  conflict,      ///< the present state forbids the wanted one (data on a disk): exit 9
-  ambiguous,     ///< more than one candidate, and none was named: exit 10
-  unsupported,   ///< this version or machine cannot do it: exit 11
-  dependency,    ///< a program or package that is needed is missing: exit 12
-  process,       ///< a program that was run failed: exit 13
-  timeout,       ///< waited as long as allowed: exit 14
-  cancelled,     ///< stopped by the user: exit 130
+  internal,     ///< a bug of ours: exit 1
+  usage,        ///< wrong command line: exit 2
+  invalid,      ///< input file does not say what it must: exit 3
+  not_found,    ///< something named does not exist: exit 4
+  io,           ///< reading or writing failed, space ran out: exit 5
+  network,      ///< connection refused, lost, timed out: exit 6
+  untrusted,    ///< signature missing or wrong, proof refused: exit 7
+  corrupt,      ///< digest or structure differs from what was signed: exit 8
+  conflict,     ///< the present state forbids the wanted one (data on a disk): exit 9
+  ambiguous,    ///< more than one candidate, and none was named: exit 10
+  unsupported,  ///< this version or machine cannot do it: exit 11
+  dependency,   ///< a program or package that is needed is missing: exit 12
+  process,      ///< a program that was run failed: exit 13
+  timeout,      ///< waited as long as allowed: exit 14
+  cancelled,    ///< stopped by the user: exit 130
 };
 
 /// Stable lower-case name, as `--json` and the journal print it.

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +8,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <sys/types.h>
 
 #include "core/result.hpp"
 
@@ -39,8 +39,7 @@ class UniqueFd {
 Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t mode = 0644);
 
 /// The whole file. Refuses more than `limit` bytes (ErrorKind::invalid).
-Result<std::string> read_file(const std::filesystem::path& path,
-                              std::uint64_t limit = 64ULL << 20);
+Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t limit = 64ULL << 20);
 
 /// Reads exactly `out.size()` bytes at `offset`; a shorter file is ErrorKind::corrupt.
 Result<void> read_exactly_at(int fd, std::span<std::byte> out, std::uint64_t offset);
@@ -52,9 +51,9 @@ inline std::span<const std::byte> as_byte_span(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-/// Replaces the file: temporary file in the same folder, fsync, rename, fsync of the folder. After a
-/// power cut there is the old content or the new, never a mixture. The mode is set before any byte
-/// is written, so a 0600 file is never readable by others.
+/// Replaces the file: temporary file in the same folder, fsync, rename, fsync of the folder. After
+/// a power cut there is the old content or the new, never a mixture. The mode is set before any
+/// byte is written, so a 0600 file is never readable by others.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view content,
                                mode_t mode = 0644);
 
@@ -93,8 +92,7 @@ class AtomicFile {
 class TemporaryDirectory {
  public:
   static Result<TemporaryDirectory> create(std::string_view prefix);
-  TemporaryDirectory(TemporaryDirectory&& other) noexcept
-      : path_(std::exchange(other.path_, {})) {}
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   TemporaryDirectory& operator=(TemporaryDirectory&& other) noexcept {
     std::swap(path_, other.path_);
     return *this;

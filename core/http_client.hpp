@@ -17,8 +17,8 @@
 namespace bedplate {
 
 struct TlsSettings {
-  std::string ca_pem;            ///< trust only this; empty: the system's
-  std::string certificate_pem;   ///< client certificate
+  std::string ca_pem;           ///< trust only this; empty: the system's
+  std::string certificate_pem;  ///< client certificate
   std::string private_key_pem;
   /// Accept any server certificate. Only for channels that are proved otherwise (enrolment).
   bool insecure_channel = false;

@@ -12,8 +12,8 @@ namespace bedplate {
 
 using Json = nlohmann::json;
 
-/// Parses without exceptions; ErrorKind::invalid says `name` and the byte. Nesting deeper than 64 is
-/// refused (hostile input).
+/// Parses without exceptions; ErrorKind::invalid says `name` and the byte. Nesting deeper than 64
+/// is refused (hostile input).
 Result<Json> parse_json(std::string_view text, std::string_view name);
 
 /// read_file and parse_json.

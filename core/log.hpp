@@ -13,8 +13,8 @@ enum class Level { debug, info, warning, error };
 /// A journal field (systemd.journal-fields(7)): upper-case name, any value.
 using Field = std::pair<std::string_view, std::string_view>;
 
-/// Where lines go: stderr by default; the journal with its fields when the process runs as a systemd
-/// service (JOURNAL_STREAM names our stderr). Call once at the start.
+/// Where lines go: stderr by default; the journal with its fields when the process runs as a
+/// systemd service (JOURNAL_STREAM names our stderr). Call once at the start.
 void setup(Level minimum);
 
 void write(Level level, std::string_view message, std::initializer_list<Field> fields = {});

@@ -17,9 +17,9 @@ namespace bedplate {
 /// a file, never through `argv` or `environment`.
 struct Command {
   std::vector<std::string> argv;
-  std::string input;                                ///< given on standard input, then closed
-  std::map<std::string, std::string> environment;   ///< added to ours
-  std::filesystem::path directory;                  ///< empty: ours
+  std::string input;                               ///< given on standard input, then closed
+  std::map<std::string, std::string> environment;  ///< added to ours
+  std::filesystem::path directory;                 ///< empty: ours
   std::chrono::milliseconds timeout{std::chrono::minutes{10}};
   /// Called with each complete line of output (stdout and stderr) as it comes; may be empty.
   std::function<void(std::string_view line)> on_line;

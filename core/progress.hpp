@@ -23,8 +23,9 @@ class Progress {
   virtual void end() = 0;
 };
 
-/// On a terminal: one line that is rewritten (bytes, rate, time left, and a moving sign when nothing
-/// is counted). Elsewhere: time-stamped plain lines, at most one in two seconds. Writes to stderr.
+/// On a terminal: one line that is rewritten (bytes, rate, time left, and a moving sign when
+/// nothing is counted). Elsewhere: time-stamped plain lines, at most one in two seconds. Writes to
+/// stderr.
 std::unique_ptr<Progress> make_console_progress();
 
 /// "1.4 GiB", "12 B": binary units, one decimal.

@@ -32,10 +32,10 @@ struct DiskSelector {
   std::optional<std::string> serial;
   std::optional<std::string> model;
   std::optional<std::string> wwn;
-  std::optional<std::string> path;  ///< "/dev/…": kernel name, by-id or by-path
+  std::optional<std::string> path;        ///< "/dev/…": kernel name, by-id or by-path
   std::optional<std::uint64_t> min_size;  ///< bytes
   std::optional<std::uint64_t> max_size;  ///< bytes
-  bool wipe = false;  ///< the owner approves that what is on it is destroyed
+  bool wipe = false;                      ///< the owner approves that what is on it is destroyed
 };
 
 struct SiteNode {
@@ -84,13 +84,13 @@ Result<Site> read_site(const std::filesystem::path& path);
 /// The site as YAML that parse_site reads back to the same value.
 std::string site_to_yaml(const Site& site);
 
-/// The private half of a site; lives in one file (0600) that never leaves the connected side, except
-/// for the enrolment secrets, which a medium carries.
+/// The private half of a site; lives in one file (0600) that never leaves the connected side,
+/// except for the enrolment secrets, which a medium carries.
 struct SiteSecrets {
-  std::string site_root_key;   ///< PEM
-  std::string site_root_cert;  ///< PEM
-  std::string bundle_key;      ///< PEM, Ed25519
-  std::string operator_key;    ///< PEM, Ed25519
+  std::string site_root_key;                     ///< PEM
+  std::string site_root_cert;                    ///< PEM
+  std::string bundle_key;                        ///< PEM, Ed25519
+  std::string operator_key;                      ///< PEM, Ed25519
   std::map<std::string, std::string> enrolment;  ///< node name → 32 raw bytes
 };
 
@@ -104,8 +104,8 @@ Result<SiteSecrets> ensure_secrets(const std::filesystem::path& path, const Site
 /// Beside the site file: site.yaml → site.secrets.
 std::filesystem::path default_secrets_path(const std::filesystem::path& site_path);
 
-/// The site with its trust filled in from the secrets. A key that the file names already must be one
-/// that the secrets hold (ErrorKind::untrusted).
+/// The site with its trust filled in from the secrets. A key that the file names already must be
+/// one that the secrets hold (ErrorKind::untrusted).
 Result<Site> seal_site(Site site, const SiteSecrets& secrets);
 
 /// {"node": "<base64>"} for the medium; read back on the node.

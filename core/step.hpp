@@ -25,8 +25,12 @@ struct ProbeResult {
   Probe probe = Probe::missing;
   std::string detail;  ///< what was seen, for the status page
 
-  static ProbeResult satisfied(std::string detail = {}) { return {Probe::satisfied, std::move(detail)}; }
-  static ProbeResult missing(std::string detail = {}) { return {Probe::missing, std::move(detail)}; }
+  static ProbeResult satisfied(std::string detail = {}) {
+    return {Probe::satisfied, std::move(detail)};
+  }
+  static ProbeResult missing(std::string detail = {}) {
+    return {Probe::missing, std::move(detail)};
+  }
   static ProbeResult conflict(std::string detail) { return {Probe::conflict, std::move(detail)}; }
 };
 
@@ -75,9 +79,9 @@ class Journal final : public StepObserver {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Probes each step in order, applies what is missing, probes it again. Stops at the first failure or
-/// conflict (ErrorKind::conflict) with the error, which names the step. A step that is still missing
-/// after apply() is ErrorKind::internal.
+/// Probes each step in order, applies what is missing, probes it again. Stops at the first failure
+/// or conflict (ErrorKind::conflict) with the error, which names the step. A step that is still
+/// missing after apply() is ErrorKind::internal.
 Result<void> run_steps(const std::vector<std::unique_ptr<Step>>& steps,
                        const std::vector<StepObserver*>& observers, Clock& clock);
 

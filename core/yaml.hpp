@@ -16,8 +16,8 @@ namespace bedplate {
 /// One thing that is wrong with an input file.
 struct Finding {
   std::string file;
-  int line = 0;    ///< from 1; 0 when the place is unknown
-  int column = 0;  ///< from 1
+  int line = 0;         ///< from 1; 0 when the place is unknown
+  int column = 0;       ///< from 1
   std::string field;    ///< dotted path: nodes[1].disk.serial
   std::string message;  ///< what is wrong and what is allowed
 
@@ -50,8 +50,8 @@ class YamlNode {
   bool is_list() const;
   bool is_scalar() const;
 
-  /// Records a finding unless this is a map whose keys are all in `known`; the message of an unknown
-  /// key gives the nearest known one. Duplicate keys are findings too.
+  /// Records a finding unless this is a map whose keys are all in `known`; the message of an
+  /// unknown key gives the nearest known one. Duplicate keys are findings too.
   void expect_map(const std::vector<std::string>& known) const;
   /// Child of a map; absent children answer present() == false.
   YamlNode operator[](std::string_view key) const;
