@@ -101,6 +101,25 @@ Prepared prepare(const Command& command) {
   ::_exit(127);
 }
 
+/// A program may end before it has read its input. SIGPIPE is kept from this thread, and taken off
+/// if it came, so that no caller has to change the process's signal handling.
+ssize_t write_without_sigpipe(int fd, std::string_view data) {
+  sigset_t pipe_only;
+  sigset_t before;
+  ::sigemptyset(&pipe_only);
+  ::sigaddset(&pipe_only, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+  const ssize_t written = ::write(fd, data.data(), data.size());
+  const int error = errno;
+  if (written < 0 && error == EPIPE) {
+    const timespec at_once{};
+    ::sigtimedwait(&pipe_only, nullptr, &at_once);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return written;
+}
+
 class Child {
  public:
   explicit Child(const Command& command) : command_(command) {}
@@ -162,7 +181,7 @@ class Child {
 
   void feed() {
     const auto rest = std::string_view(command_.input).substr(fed_);
-    const ssize_t n = ::write(in_.get(), rest.data(), rest.size());
+    const ssize_t n = write_without_sigpipe(in_.get(), rest);
     if (n > 0) fed_ += static_cast<std::size_t>(n);
     const bool gone = n < 0 && errno != EAGAIN && errno != EINTR;  // it does not want the rest
     if (gone || fed_ == command_.input.size()) in_.reset();
