@@ -1,0 +1,88 @@
+#include "qemu-tests/lab/report.hpp"
+
+#include "core/json.hpp"
+
+namespace bedplate::lab {
+namespace {
+
+double seconds(Milliseconds time) {
+  return static_cast<double>(time.count()) / 1000.0;
+}
+
+std::string_view to_string(Stage::State state) {
+  switch (state) {
+    case Stage::State::running:
+      return "running";
+    case Stage::State::done:
+      return "done";
+    case Stage::State::failed:
+      return "failed";
+    case Stage::State::interrupted:
+      return "interrupted";
+  }
+  return "running";
+}
+
+Json stage_json(const Stage& stage) {
+  return {{"start", stage.start},
+          {"stage", stage.name},
+          {"state", to_string(stage.state)},
+          {"began", seconds(stage.began)},
+          {"seconds", seconds(stage.ended - stage.began)},
+          {"detail", stage.detail}};
+}
+
+Json machine_json(const MachineReport& machine) {
+  Json out{{"name", machine.name}, {"stages", Json::array()}, {"systemRoot", nullptr}};
+  for (const auto& stage : machine.stages) out["stages"].push_back(stage_json(stage));
+  if (machine.verity) out["systemRoot"] = *machine.verity;
+  return out;
+}
+
+Json node_json(const NodeView& node) {
+  return {{"name", node.name},       {"ready", node.ready},     {"bootId", node.boot_id},
+          {"kubelet", node.kubelet}, {"runtime", node.runtime}, {"address", node.address},
+          {"images", node.images}};
+}
+
+Json pod_json(const PodView& pod) {
+  return {{"namespace", pod.space},  {"name", pod.name},   {"node", pod.node},
+          {"phase", pod.phase},      {"ready", pod.ready}, {"containers", pod.containers},
+          {"restarts", pod.restarts}};
+}
+
+template <class T>
+Json list(const std::vector<T>& items, Json (*to_json)(const T&)) {
+  auto out = Json::array();
+  for (const auto& item : items) out.push_back(to_json(item));
+  return out;
+}
+
+}  // namespace
+
+std::string report_to_json(const RehearsalReport& report) {
+  Json json{{"site", report.site},
+            {"accelerator", report.accelerator},
+            {"bundle", report.bundle},
+            {"resumed", report.resumed},
+            {"passed", report.findings.empty()},
+            {"findings", report.findings},
+            {"phases", Json::array()},
+            {"machines", list(report.machines, machine_json)},
+            {"nodes", list(report.nodes, node_json)},
+            {"pods", list(report.pods, pod_json)},
+            {"serviceAnswers", report.service_answers},
+            {"foreignImages", report.foreign_images},
+            {"decoyUnchanged", nullptr},
+            {"network",
+             {{"frames", report.network.frames},
+              {"forElsewhere", report.network.elsewhere},
+              {"kinds", report.network.elsewhere_kinds}}}};
+  for (const auto& phase : report.phases) {
+    json["phases"].push_back({{"phase", phase.name}, {"seconds", seconds(phase.took)}});
+  }
+  if (report.decoy_unchanged) json["decoyUnchanged"] = *report.decoy_unchanged;
+  return json.dump(2) + "\n";
+}
+
+}  // namespace bedplate::lab
