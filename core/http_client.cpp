@@ -1,0 +1,187 @@
+#include "core/http_client.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+namespace bedplate {
+namespace {
+
+constexpr long most_redirects = 5;
+
+/// What the callbacks of one transfer share.
+struct Transfer {
+  const HttpRequest& request;
+  CURL* curl;
+  HttpResponse response;
+  std::optional<Error> error;  ///< ours, when a callback stopped the transfer
+};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0) {
+    text.remove_prefix(1);
+  }
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) {
+    text.remove_suffix(1);
+  }
+  return text;
+}
+
+std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::string_view line(data, size * count);
+  if (line.starts_with("HTTP/")) {
+    transfer.response.headers.clear();  // of the redirect before this answer
+    return size * count;
+  }
+  const auto colon = line.find(':');
+  if (colon != std::string_view::npos) {
+    transfer.response.headers[lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
+  }
+  return size * count;
+}
+
+std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::size_t length = size * count;
+  long status = 0;
+  curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
+  if (transfer.request.on_body && status >= 200 && status < 300) {
+    auto taken = transfer.request.on_body(std::as_bytes(std::span(data, length)));
+    if (taken) return length;
+    transfer.error = std::move(taken).error();
+    return 0;
+  }
+  if (transfer.response.body.size() + length > transfer.request.response_limit) {
+    transfer.error = Error(ErrorKind::invalid,
+                           fmt::format("{} answered with more than the {} bytes allowed",
+                                       transfer.request.url, transfer.request.response_limit));
+    return 0;
+  }
+  transfer.response.body.append(data, length);
+  return length;
+}
+
+curl_blob blob_of(const std::string& text) {
+  // libcurl takes a pointer to non-const data and does not write to it (CURL_BLOB_NOCOPY).
+  return {const_cast<char*>(text.data()), text.size(), CURL_BLOB_NOCOPY};
+}
+
+class CurlClient final : public HttpClient {
+ public:
+  CurlClient() {
+    static std::once_flag once;
+    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    curl_.reset(curl_easy_init());
+  }
+
+  Result<HttpResponse> send(const HttpRequest& request) override {
+    if (!curl_) return fail(ErrorKind::internal, "libcurl cannot be initialised");
+    CURL* curl = curl_.get();
+    curl_easy_reset(curl);  // keeps the connections
+    Transfer transfer{request, curl, {}, std::nullopt};
+    set_limits(request);
+    set_tls(request.tls);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+    const auto headers = set_request(request);
+    const CURLcode code = curl_easy_perform(curl);
+    if (transfer.error) return fail(std::move(*transfer.error));
+    if (code != CURLE_OK) return fail(network_error(request, code));
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    transfer.response.status = static_cast<int>(status);
+    return std::move(transfer.response);
+  }
+
+ private:
+  using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+
+  void set_limits(const HttpRequest& request) {
+    CURL* curl = curl_.get();
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, most_redirects);
+    curl_easy_setopt(curl, CURLOPT_UNRESTRICTED_AUTH, 0L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                     static_cast<long>(request.connect_timeout.count()));
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                     std::max(1L, static_cast<long>(request.stall_timeout.count() / 1000)));
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "bedplate/" BEDPLATE_VERSION);
+  }
+
+  void set_tls(const TlsSettings& tls) {
+    CURL* curl = curl_.get();
+    if (!tls.ca_pem.empty()) {
+      auto blob = blob_of(tls.ca_pem);
+      curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+    }
+    if (!tls.certificate_pem.empty()) {
+      auto certificate = blob_of(tls.certificate_pem);
+      auto key = blob_of(tls.private_key_pem);
+      curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &certificate);
+      curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &key);
+    }
+    if (tls.insecure_channel) {
+      curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+      curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+  }
+
+  HeaderList set_request(const HttpRequest& request) {
+    CURL* curl = curl_.get();
+    curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
+    HeaderList headers(nullptr, curl_slist_free_all);
+    const auto add = [&](const std::string& line) {
+      headers.reset(curl_slist_append(headers.release(), line.c_str()));
+    };
+    for (const auto& [name, value] : request.headers) add(fmt::format("{}: {}", name, value));
+    add("Expect:");  // a wait of a second for servers that never answer it
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+    if (request.method == "HEAD") {
+      curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    } else if (request.method != "GET") {
+      curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                       static_cast<curl_off_t>(request.body.size()));
+    }
+    return headers;
+  }
+
+  static Error network_error(const HttpRequest& request, CURLcode code) {
+    const auto kind = code == CURLE_PEER_FAILED_VERIFICATION ? ErrorKind::untrusted
+                      : code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL
+                          ? ErrorKind::invalid
+                          : ErrorKind::network;
+    return Error(kind,
+                 fmt::format("{} {}: {}", request.method, request.url, curl_easy_strerror(code)));
+  }
+
+  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl_{nullptr, curl_easy_cleanup};
+};
+
+}  // namespace
+
+std::unique_ptr<HttpClient> make_http_client() {
+  return std::make_unique<CurlClient>();
+}
+
+}  // namespace bedplate
