@@ -27,7 +27,8 @@ Result<std::vector<fs::path>> parse_ldd(std::string_view output) {
     const auto end = std::min(output.find('\n'), output.size());
     const auto line = trim(output.substr(0, end));
     output.remove_prefix(std::min(end + 1, output.size()));
-    // "name => /path (0x…)", "/lib64/ld-linux… (0x…)", "linux-vdso.so.1 (0x…)", "name => not found"
+    // "name => /path (0x…)", "/lib64/ld-linux… (0x…)", "linux-vdso.so.1 (0x…)" or
+    // "name => not found"
     const auto arrow = line.find(" => ");
     const auto name = line.substr(0, arrow == std::string_view::npos ? line.find(" (") : arrow);
     const auto value = arrow == std::string_view::npos ? name : line.substr(arrow + 4);
@@ -46,9 +47,9 @@ Result<std::vector<fs::path>> parse_ldd(std::string_view output) {
 
 bool is_glibc(const fs::path& library) {
   constexpr std::array<std::string_view, 13> kStems = {
-      "ld-linux-x86-64.so", "libc.so",     "libm.so",       "libdl.so",      "libpthread.so",
-      "librt.so",           "libutil.so",  "libresolv.so",  "libnsl.so",     "libanl.so",
-      "libmvec.so",         "libnss_",     "libBrokenLocale"};
+      "ld-linux-x86-64.so", "libc.so",    "libm.so",      "libdl.so",  "libpthread.so",
+      "librt.so",           "libutil.so", "libresolv.so", "libnsl.so", "libanl.so",
+      "libmvec.so",         "libnss_",    "libBrokenLocale"};
   const auto name = library.filename().string();
   return std::ranges::any_of(kStems, [&](auto stem) { return name.starts_with(stem); });
 }

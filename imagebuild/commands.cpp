@@ -142,13 +142,15 @@ Result<int> run_iso(const IsoArguments& arguments, bool json) {
   }
   fmt::print("Medium for site {} in {} ({})\n", options.site.name, arguments.output,
              format_bytes(made.size));
-  fmt::print("It holds enrolment secrets: keep it like a key. Write it raw to a stick, or burn it.\n");
+  fmt::print(
+      "It holds enrolment secrets: keep it like a key. Write it raw to a stick, or burn it.\n");
   return 0;
 }
 
 void add_system(CLI::App& image, Invocation& invocation) {
   auto arguments = std::make_shared<SystemArguments>();
-  auto* command = image.add_subcommand("system", "Make the system image: kernel, initrd, verity root");
+  auto* command =
+      image.add_subcommand("system", "Make the system image: kernel, initrd, verity root");
   command->add_option("-o,--output", arguments->output, "Folder to write")->required();
   command->add_option("--site", arguments->site, "Site whose bundle key the image accepts");
   command->add_option("--secrets", arguments->secrets, "Secrets of the site (default: beside it)");

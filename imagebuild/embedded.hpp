@@ -39,8 +39,9 @@ struct Link {
 /// Lines "path target"; ErrorKind::internal for anything else.
 Result<std::vector<Link>> parse_links(std::string_view text);
 
-/// Replaces each `@NAME@` by its value. ErrorKind::internal when a marker has no value or a value is
-/// not used: a boot configuration with a hole in it must not be written.
+/// Replaces each `@NAME@` by its value and drops the comment lines at the top, which explain the
+/// template. ErrorKind::internal when a marker has no value or a value is not used: a boot
+/// configuration with a hole in it must not be written.
 struct Marker {
   std::string_view name;
   std::string value;

@@ -209,9 +209,8 @@ int parse_xorriso_progress(std::string_view line) {
   const auto end = line.find("% done");
   if (end == std::string_view::npos) return -1;
   auto start = end;
-  while (start > 0 && (line[start - 1] == '.' || (line[start - 1] >= '0' && line[start - 1] <= '9'))) {
-    --start;
-  }
+  const auto numeric = [](char c) { return c == '.' || (c >= '0' && c <= '9'); };
+  while (start > 0 && numeric(line[start - 1])) --start;
   if (start == end) return -1;
   const double percent = std::strtod(std::string(line.substr(start, end - start)).c_str(), nullptr);
   return static_cast<int>(std::clamp(std::lround(percent * 100), 0L, 10000L));

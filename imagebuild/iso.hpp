@@ -44,8 +44,8 @@ struct Graft {
   std::filesystem::path file;
 };
 
-/// xorriso's command line for a hybrid ISO: El Torito for BIOS and UEFI, GPT with the ESP behind the
-/// ISO 9660 file system. `boot` holds eltorito.img and boot_hybrid.img.
+/// xorriso's command line for a hybrid ISO: El Torito for BIOS and UEFI, GPT with the ESP behind
+/// the ISO 9660 file system. `boot` holds eltorito.img and boot_hybrid.img.
 std::vector<std::string> xorriso_command(std::string_view xorriso, std::string_view uuid,
                                          const std::filesystem::path& boot,
                                          const std::filesystem::path& esp,
@@ -55,8 +55,8 @@ std::vector<std::string> xorriso_command(std::string_view xorriso, std::string_v
 /// Bytes written so far per 10000, from a line of xorriso; -1 when the line does not say.
 int parse_xorriso_progress(std::string_view line);
 
-/// Makes the medium. It carries enrolment secrets, so the file is readable by its owner only. Checks
-/// first that the system, the bundle and the site belong together (ErrorKind::untrusted, corrupt).
+/// Makes the medium. It carries enrolment secrets, so the file is readable by its owner only.
+/// Checks first that system, bundle and site belong together (ErrorKind::untrusted, corrupt).
 Result<IsoResult> make_iso(const Workshop& shop, const IsoOptions& options,
                            const std::filesystem::path& output);
 

@@ -13,8 +13,8 @@ namespace bedplate::image {
 /// blanks, quotes, '$', ';', '{', '}', '\\', '<', '>', '|', '&', '#', control characters.
 Result<void> check_kernel_argument(std::string_view argument);
 
-/// Kernel line of the medium: verity root on the loop device of system.img, the medium (found by its
-/// ISO 9660 UUID) on /run/medium, /var in memory.
+/// Kernel line of the medium: verity root on the loop device of system.img, the medium (found by
+/// its ISO 9660 UUID) on /run/medium, /var in memory.
 std::string live_kernel_line(const Verity& verity, std::string_view medium_uuid,
                              const std::vector<std::string>& extra);
 

@@ -24,8 +24,8 @@ std::uint64_t padded_size(std::uint64_t size);
 /// The content of veritysetup's --root-hash-file. ErrorKind::process when it is anything else.
 Result<std::string> parse_root_hash(std::string_view text);
 
-/// Pads the file and appends its dm-verity tree (format 1, SHA-256, 4096-byte blocks). Salt and UUID
-/// come from the content, so equal files give equal results. Needs no device mapper here.
+/// Pads the file and appends its dm-verity tree (format 1, SHA-256, 4096-byte blocks). Salt and
+/// UUID come from the content, so equal files give equal results. Needs no device mapper here.
 Result<Verity> append_verity(const Workshop& shop, const std::filesystem::path& file);
 
 }  // namespace bedplate::image

@@ -14,17 +14,19 @@ installkernel() {
 }
 
 install() {
-    inst_multiple sh losetup mount umount mkdir mv cat sync sleep chmod systemctl modprobe \
+    inst_multiple sh dd losetup mount umount mkdir mv cat sync sleep chmod systemctl modprobe \
         e2fsck fsck fsck.ext4 dmsetup
     inst_simple "$moddir/modules.conf" /usr/lib/modules-load.d/bedplate.conf
     inst_script "$moddir/machine-id.sh" /usr/lib/bedplate/machine-id
     inst_script "$moddir/give-up.sh" /usr/lib/bedplate/give-up
     local unit
-    for unit in bedplate-medium.service bedplate-machine-id.service emergency.service; do
+    for unit in bedplate-medium.service bedplate-root-check.service bedplate-machine-id.service \
+        emergency.service; do
         inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
     done
     inst_simple "$moddir/emergency.service" "$systemdsystemunitdir/rescue.service"
     $SYSTEMCTL -q --root "$initdir" add-wants initrd-root-device.target bedplate-medium.service
+    $SYSTEMCTL -q --root "$initdir" add-wants initrd-root-device.target bedplate-root-check.service
     $SYSTEMCTL -q --root "$initdir" add-wants initrd.target bedplate-machine-id.service
     rm -f "$initdir$systemdsystemunitdir/debug-shell.service"
 }
