@@ -56,6 +56,10 @@ Result<int> rehearse(const Arguments& arguments, const Invocation& invocation) {
     BP_CHECK(lab::stop_kept(arguments.options));
     return 0;
   }
+  if (arguments.options.source.site.empty()) {
+    return fail(ErrorKind::usage, "no site file was named",
+                "bedplate rehearse SITE.yaml --iso FILE");
+  }
   catch_signals();
   auto options = arguments.options;
   options.cancelled = [] { return stop_asked.load(); };
@@ -83,7 +87,7 @@ Result<int> rehearse(const Arguments& arguments, const Invocation& invocation) {
 void add_options(CLI::App& command, Arguments& arguments) {
   auto& options = arguments.options;
   auto& source = options.source;
-  command.add_option("site", source.site, "Site file")->required();
+  command.add_option("site", source.site, "Site file");
   command.add_option("--iso", source.iso, "Medium to install from (`bedplate image iso`)");
   command.add_option("--system", source.system, "Folder of the system image, to make a medium of");
   command.add_option("--bundle", source.bundle, "Bundle, to make a medium of");

@@ -409,26 +409,42 @@ const RehearsalReport& Rehearsal::report() const {
 }
 
 std::string Rehearsal::directions() const {
-  const auto& site_file = impl_->options.source.site.string();
   auto out = fmt::format("consoles:    less -R {}/*/console.log\n", impl_->folder.string());
   if (!impl_->kept) {
     return out + "machines:    switched off; with --keep they stay\n";
   }
   out += fmt::format("kubeconfig:  {}\n", (impl_->folder / "kubeconfig").string());
   out += fmt::format("try it:      {} get nodes -o wide\n", impl_->workstation->command_line());
-  return out + fmt::format("stop it:     bedplate rehearse {} --stop\n", site_file);
+  return out + std::string("stop it:     bedplate rehearse --stop\n");
 }
 
 Result<void> stop_kept(const RehearseOptions& options) {
-  BP_TRY(const auto site, read_site(options.source.site));
-  const auto file = work_folder(options, site) / "running.json";
-  const auto running = read_kept(file);
-  if (!running) return fail(ErrorKind::not_found, "no rehearsal of this site was kept running");
-  for (const auto& machine : running->machines) machine.kill_group();
-  running->network.kill_group();
-  BP_CHECK(remove_tree(running->sockets));
-  BP_CHECK(remove_tree(running->folder));
-  return remove_tree(file);
+  std::vector<fs::path> folders;
+  if (options.work) {
+    folders.push_back(*options.work);
+  } else if (!options.source.site.empty()) {
+    BP_TRY(const auto site, read_site(options.source.site));
+    folders.push_back(work_folder(options, site));
+  } else {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(cache_directory() / "rehearse", ignored)) {
+      folders.push_back(entry.path());
+    }
+  }
+  bool any = false;
+  for (const auto& folder : folders) {
+    const auto file = folder / "running.json";
+    const auto running = read_kept(file);
+    if (!running) continue;
+    any = true;
+    for (const auto& machine : running->machines) machine.kill_group();
+    running->network.kill_group();
+    BP_CHECK(remove_tree(running->sockets));
+    BP_CHECK(remove_tree(running->folder));
+    BP_CHECK(remove_tree(file));
+  }
+  if (any) return {};
+  return fail(ErrorKind::not_found, "no machines were kept running");
 }
 
 }  // namespace bedplate::lab

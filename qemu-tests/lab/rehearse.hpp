@@ -43,7 +43,8 @@ class Rehearsal {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Switches off what --keep left running. ErrorKind::not_found when there is nothing.
+/// Switches off what --keep left running: of the site that is named, in the work folder that is
+/// named, or else of every site. ErrorKind::not_found when there is nothing.
 Result<void> stop_kept(const RehearseOptions& options);
 
 }  // namespace bedplate::lab
