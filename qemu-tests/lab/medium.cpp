@@ -85,8 +85,8 @@ Result<Medium> open_medium(const fs::path& iso, const MediumSource& source,
   BP_TRY(const auto reader, bundle::Reader::open(file, trusted));
   const auto& header = reader.header();
   medium.bundle = fmt::format("{} {}", header.name, header.version);
+  for (const auto& entry : header.entries) medium.digests.insert(entry.digest.str());
   for (const auto& image : header.images) {
-    medium.digests.insert(image.digest.str());
     if (image.name.find("/busybox:") != std::string::npos) medium.check_image = image.name;
   }
   if (medium.check_image.empty()) {
