@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/digest.hpp"
+#include "core/result.hpp"
+#include "core/signature.hpp"
+
+// The bundle file, byte for byte: docs/bundle-format.md is the specification.
+namespace bedplate::bundle {
+
+inline constexpr std::uint64_t tar_block = 512;
+inline constexpr std::string_view header_name = "bedplate.header";
+inline constexpr std::uint32_t format_version = 1;
+/// magic 16, version 4, JSON length 8, key id 32, signature 64.
+inline constexpr std::uint64_t preamble_size = 124;
+/// No signed header is larger; what claims to be is refused before it is read.
+inline constexpr std::uint64_t largest_header = 64ULL << 20;
+
+/// One tar entry behind the header.
+struct Entry {
+  std::string path;  ///< "blobs/sha256/<hex>", "oci-layout", "index.json"
+  Digest digest;
+  std::uint64_t size = 0;    ///< bytes
+  std::uint64_t offset = 0;  ///< of the content in the file; its tar header is 512 bytes before
+};
+
+struct ImageEntry {
+  std::string name;  ///< full reference
+  Digest digest;     ///< of the manifest or index
+  std::string media_type;
+  std::string provenance;  ///< where it came from, for people
+};
+
+struct ArtifactEntry {
+  std::string name;
+  std::string version;
+  Digest digest;  ///< of the artifact's manifest
+  std::string provenance;
+};
+
+struct Header {
+  std::string name;
+  std::string version;
+  WallTime created_at{};
+  std::vector<Entry> entries;  ///< in the order of the file
+  std::vector<ImageEntry> images;
+  std::vector<ArtifactEntry> artifacts;
+
+  const Entry* find(const Digest& digest) const;
+  const ArtifactEntry* artifact(std::string_view artifact_name) const;
+};
+
+std::string to_json_text(const Header& header);
+/// Parses a header whose signature was verified. Still checks every field, so that a signer's
+/// mistake cannot become a wrong read: ErrorKind::corrupt.
+Result<Header> parse_header(std::string_view json);
+
+struct Preamble {
+  std::uint64_t json_length = 0;
+  std::string key_id;     ///< 32 bytes
+  std::string signature;  ///< 64 bytes
+};
+
+/// Preamble and JSON, ready to be written as the content of the first entry.
+std::string sign_header(std::string_view json, const PrivateKey& key);
+/// From the first 124 bytes of the entry's content. ErrorKind::corrupt: not a bundle;
+/// unsupported: a later version.
+Result<Preamble> parse_preamble(std::string_view bytes);
+/// ErrorKind::untrusted unless one of `trusted` signed it. Returns that key.
+Result<PublicKey> verify_header(const Preamble& preamble, std::string_view json,
+                                std::span<const PublicKey> trusted);
+
+/// The 512 bytes of a ustar header for a regular file (POSIX.1-1988; sizes of 8 GiB and more in
+/// GNU's base-256 form). The same input gives the same bytes: mode 0644, owner 0, time 0.
+std::string tar_header(std::string_view path, std::uint64_t size);
+
+/// Size rounded up to whole tar blocks.
+constexpr std::uint64_t padded(std::uint64_t size) {
+  return (size + tar_block - 1) / tar_block * tar_block;
+}
+
+}  // namespace bedplate::bundle

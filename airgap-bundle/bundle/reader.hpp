@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "airgap-bundle/bundle/format.hpp"
+#include "core/file.hpp"
+#include "core/progress.hpp"
+#include "core/result.hpp"
+#include "core/signature.hpp"
+
+namespace bedplate::bundle {
+
+/// A bundle file, read where it lies. Const members may be used by several threads (pread).
+class Reader {
+ public:
+  /// Checks the signature before anything is parsed. ErrorKind::untrusted: not signed by one of
+  /// `trusted`; corrupt: not a bundle, or its header or length differ from what was signed.
+  /// Blobs are not read; verify() does that.
+  static Result<Reader> open(const std::filesystem::path& path, std::span<const PublicKey> trusted);
+
+  const Header& header() const { return header_; }
+  PublicKey signer() const { return signer_; }
+  std::uint64_t file_size() const { return file_size_; }
+  int fd() const { return fd_.get(); }
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Reads the whole file once, on all cores: every tar header, blob and padding must be as signed.
+  /// ErrorKind::corrupt names the first entry that differs and its offset.
+  Result<void> verify(Progress* progress) const;
+
+  /// A small blob (manifests, configs): checked against its digest. ErrorKind::not_found.
+  Result<std::string> blob(const Digest& digest, std::uint64_t limit = 8ULL << 20) const;
+
+  Result<std::string> artifact_version(std::string_view artifact) const;
+
+  /// Writes the files of a files artifact below `to`, with their modes. Each file is complete and
+  /// verified before it appears; files that are right already are kept, others replaced. May be
+  /// killed and repeated. ErrorKind::corrupt when a path would leave `to`.
+  Result<void> extract(std::string_view artifact, const std::filesystem::path& to,
+                       Progress* progress) const;
+
+ private:
+  Reader() = default;
+  Result<void> verify_entry(const Entry& entry, Progress* progress) const;
+
+  std::filesystem::path path_;
+  UniqueFd fd_;
+  std::uint64_t file_size_ = 0;
+  std::uint64_t header_end_ = 0;  ///< where the first entry's tar header stands
+  Header header_;
+  PublicKey signer_;
+};
+
+}  // namespace bedplate::bundle

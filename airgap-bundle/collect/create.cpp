@@ -1,0 +1,283 @@
+#include "airgap-bundle/collect/create.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "airgap-bundle/bundle/writer.hpp"
+#include "airgap-bundle/collect/compress.hpp"
+#include "airgap-bundle/collect/import.hpp"
+#include "airgap-bundle/collect/layer.hpp"
+#include "airgap-bundle/oci/media_types.hpp"
+#include "core/file.hpp"
+#include "core/json.hpp"
+
+namespace bedplate::collect {
+namespace {
+
+/// An image copied from elsewhere may have this many blobs (layers, manifests, configurations).
+constexpr std::size_t most_blobs_per_import = 300;
+
+Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
+  return {{"mediaType", type}, {"digest", blob.digest.str()}, {"size", blob.size}};
+}
+
+std::string provenance_of(const std::map<std::string, std::string>& annotations) {
+  const auto found = annotations.find(std::string(oci::provenance_annotation));
+  return found == annotations.end() ? "" : found->second;
+}
+
+/// A file of a files artifact: where it is, and what it is called there.
+struct ArtifactFile {
+  std::filesystem::path path;
+  std::string name;
+};
+
+Result<std::vector<ArtifactFile>> expand(const FilesSpec& spec, const std::filesystem::path& root) {
+  std::vector<ArtifactFile> out;
+  for (const auto& item : spec.files) {
+    const auto path = root / item.path;
+    std::error_code code;
+    if (std::filesystem::is_regular_file(path, code)) {
+      out.push_back({path, item.to});
+      continue;
+    }
+    if (!std::filesystem::is_directory(path, code)) {
+      return fail(ErrorKind::not_found, fmt::format("{} does not exist", path.string()));
+    }
+    for (std::filesystem::recursive_directory_iterator it(path, code), end; !code && it != end;
+         it.increment(code)) {
+      if (!it->is_regular_file()) continue;
+      const auto relative = it->path().lexically_relative(path);
+      out.push_back({it->path(), (std::filesystem::path(item.to) / relative).generic_string()});
+    }
+    if (code) return fail(system_error(code.value(), "cannot read folder " + path.string()));
+  }
+  std::ranges::sort(out, {}, &ArtifactFile::name);
+  const auto twice = std::ranges::adjacent_find(out, {}, &ArtifactFile::name);
+  if (twice != out.end()) {
+    return fail(ErrorKind::invalid,
+                fmt::format("artifact {} would hold {} twice", spec.name, twice->name));
+  }
+  return out;
+}
+
+Result<void> feed_file(int fd, const std::filesystem::path& path, Sha256& hash, std::uint64_t& size,
+                       Progress* progress, const bundle::Writer::Sink& sink) {
+  std::vector<std::byte> block(std::size_t{1} << 18);
+  while (true) {
+    const ssize_t n = ::read(fd, block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(system_error(errno, "cannot read " + path.string()));
+    if (n == 0) return {};
+    const auto part = std::span(block).first(static_cast<std::size_t>(n));
+    hash.update(part);
+    size += part.size();
+    if (progress != nullptr) progress->advance(part.size());
+    BP_CHECK(sink(part));
+  }
+}
+
+class Creation {
+ public:
+  Creation(const BundleSpec& spec, const CreateOptions& options, Progress* progress)
+      : spec_(spec), options_(options), progress_(progress) {}
+
+  Result<bundle::Header> run(const PrivateKey& key) {
+    BP_CHECK(expand_files());
+    BP_CHECK(check_space());
+    BP_TRY(auto writer, bundle::Writer::create(options_.output, most_entries()));
+    if (progress_ != nullptr) progress_->begin("create " + options_.output.string(), input_size_);
+    for (const auto& image : spec_.images) {
+      BP_CHECK_DURING(
+          fmt::format("adding image {} ({}:{})", image.name.str(), spec_.file, image.line),
+          add_image(writer, image));
+    }
+    for (std::size_t i = 0; i < spec_.files.size(); ++i) {
+      BP_CHECK_DURING(fmt::format("adding files {}", spec_.files[i].name),
+                      add_files(writer, spec_.files[i], files_[i]));
+    }
+    BP_TRY(const auto index, make_index(writer));
+    BP_CHECK(writer.finish(index, spec_.name, spec_.version, options_.created_at, key));
+    if (progress_ != nullptr) progress_->end();
+    return writer.header();
+  }
+
+ private:
+  Result<void> expand_files() {
+    for (const auto& files : spec_.files) {
+      BP_TRY_DURING(auto list, "collecting files " + files.name, expand(files, options_.root));
+      for (const auto& file : list) input_size_ += tree_size(file.path);
+      files_.push_back(std::move(list));
+    }
+    for (const auto& image : spec_.images) {
+      const auto path = options_.root / image.source.location;
+      std::error_code code;
+      if (image.source.kind != SourceKind::registry && !std::filesystem::exists(path, code)) {
+        return fail(ErrorKind::not_found,
+                    fmt::format("{}:{}: {} does not exist", spec_.file, image.line, path.string()),
+                    "paths are relative to the specification, or to --root");
+      }
+      if (image.source.kind != SourceKind::registry) input_size_ += tree_size(path);
+    }
+    return {};
+  }
+
+  /// Better a refusal now than a full disk in an hour. Compressed the bundle will be smaller.
+  Result<void> check_space() const {
+    const auto folder = std::filesystem::absolute(options_.output).parent_path();
+    BP_TRY(const auto space, free_space(folder));
+    if (space >= input_size_) return {};
+    return fail(ErrorKind::io,
+                fmt::format("{} has {} free; the bundle may need up to {}", folder.string(),
+                            format_bytes(space), format_bytes(input_size_)),
+                "free space there, or write the bundle to another file system with -o");
+  }
+
+  std::size_t most_entries() const {
+    std::size_t count = 16;
+    for (const auto& image : spec_.images) {
+      count += image.source.kind == SourceKind::rootfs ? 3 : most_blobs_per_import;
+    }
+    for (const auto& list : files_) count += list.size() + 2;
+    return count;
+  }
+
+  Result<void> add_image(bundle::Writer& writer, const ImageSpec& image) {
+    Imported imported;
+    if (image.source.kind == SourceKind::rootfs) {
+      BP_TRY(imported, assemble(writer, image));
+    } else {
+      BP_TRY(imported, import_image(writer, image, options_.root, progress_));
+    }
+    writer.name_image(
+        {image.name.str(), imported.digest, imported.media_type, provenance_of(image.annotations)});
+    images_.push_back({{"mediaType", imported.media_type},
+                       {"digest", imported.digest.str()},
+                       {"size", imported.size},
+                       {"annotations",
+                        {{oci::ref_name_annotation, image.name.str()},
+                         {oci::containerd_name_annotation, image.name.str()}}}});
+    return {};
+  }
+
+  Result<Imported> assemble(bundle::Writer& writer, const ImageSpec& image) {
+    BP_TRY(const auto layer,
+           add_rootfs_layer(writer, options_.root / image.source.location, progress_));
+    const auto slash = image.platform.find('/');
+    Json settings = Json::object();
+    if (!image.config.entrypoint.empty()) settings["Entrypoint"] = image.config.entrypoint;
+    if (!image.config.cmd.empty()) settings["Cmd"] = image.config.cmd;
+    if (!image.config.env.empty()) settings["Env"] = image.config.env;
+    if (!image.config.user.empty()) settings["User"] = image.config.user;
+    if (!image.config.working_dir.empty()) settings["WorkingDir"] = image.config.working_dir;
+    const Json config{{"created", "1970-01-01T00:00:00Z"},
+                      {"os", image.platform.substr(0, slash)},
+                      {"architecture", image.platform.substr(slash + 1)},
+                      {"config", settings},
+                      {"rootfs", {{"type", "layers"}, {"diff_ids", {layer.diff_id.str()}}}},
+                      {"history",
+                       {{{"created", "1970-01-01T00:00:00Z"},
+                         {"created_by", "bedplate bundle create"},
+                         {"comment", provenance_of(image.annotations)}}}}};
+    BP_TRY(const auto config_blob, writer.add(config.dump()));
+    Json manifest{{"schemaVersion", 2},
+                  {"mediaType", oci::manifest_type},
+                  {"config", descriptor_json(oci::config_type, config_blob)},
+                  {"layers", {descriptor_json(oci::layer_zstd_type, layer.blob)}}};
+    if (!image.annotations.empty()) manifest["annotations"] = image.annotations;
+    BP_TRY(const auto blob, writer.add(manifest.dump()));
+    return Imported{blob.digest, std::string(oci::manifest_type), blob.size};
+  }
+
+  Result<Json> add_file(bundle::Writer& writer, const ArtifactFile& file) {
+    BP_TRY(auto fd, open_file(file.path, O_RDONLY));
+    struct stat info{};
+    if (::fstat(fd.get(), &info) != 0) return fail(system_error(errno, "cannot stat"));
+    Sha256 hash;
+    std::uint64_t size = 0;
+    BP_TRY(
+        const auto blob, writer.add_stream([&](const bundle::Writer::Sink& sink) -> Result<void> {
+          ZstdStream stream(sink);
+          BP_CHECK(feed_file(fd.get(), file.path, hash, size, progress_,
+                             [&](std::span<const std::byte> part) { return stream.write(part); }));
+          return stream.finish();
+        }));
+    auto layer = descriptor_json(oci::file_zstd_type, blob);
+    layer["annotations"] = {{oci::title_annotation, file.name},
+                            {"dev.bedplate.mode", fmt::format("{:04o}", info.st_mode & 0777U)},
+                            {"dev.bedplate.size", std::to_string(size)},
+                            {"dev.bedplate.sha256", hash.finish().hex()}};
+    return layer;
+  }
+
+  Result<void> add_files(bundle::Writer& writer, const FilesSpec& spec,
+                         const std::vector<ArtifactFile>& files) {
+    Json layers = Json::array();
+    for (const auto& file : files) {
+      BP_TRY_DURING(auto layer, "adding " + file.path.string(), add_file(writer, file));
+      layers.push_back(std::move(layer));
+    }
+    Json annotations = spec.annotations;
+    annotations[std::string(oci::title_annotation)] = spec.name;
+    annotations["org.opencontainers.image.version"] = spec.version;
+    BP_TRY(const auto artifact,
+           add_artifact(writer, oci::files_artifact_type, std::move(layers), annotations));
+    writer.name_artifact(
+        {spec.name, spec.version, artifact.digest, provenance_of(spec.annotations)});
+    artifacts_.push_back(descriptor_json(oci::manifest_type, artifact));
+    return {};
+  }
+
+  /// OCI image-spec, manifest.md, "Guidelines for Artifact Usage": an empty configuration.
+  static Result<bundle::Descriptor> add_artifact(bundle::Writer& writer, std::string_view type,
+                                                 Json layers, const Json& annotations) {
+    BP_TRY(const auto empty, writer.add("{}"));
+    Json manifest{{"schemaVersion", 2},
+                  {"mediaType", oci::manifest_type},
+                  {"artifactType", type},
+                  {"config", descriptor_json(oci::empty_type, empty)},
+                  {"layers", std::move(layers)}};
+    if (!annotations.empty()) manifest["annotations"] = annotations;
+    return writer.add(manifest.dump());
+  }
+
+  /// Only images are named; artifacts hang off one unnamed manifest, so that an importer that
+  /// unpacks what is named leaves them alone and still sees their blobs as referred to.
+  Result<std::string> make_index(bundle::Writer& writer) {
+    Json manifests = images_;
+    if (!artifacts_.empty()) {
+      BP_TRY(const auto contents,
+             add_artifact(writer, oci::contents_artifact_type, artifacts_, Json::object()));
+      auto descriptor = descriptor_json(oci::manifest_type, contents);
+      descriptor["artifactType"] = oci::contents_artifact_type;
+      manifests.push_back(std::move(descriptor));
+    }
+    return Json{{"schemaVersion", 2}, {"mediaType", oci::index_type}, {"manifests", manifests}}
+        .dump();
+  }
+
+  const BundleSpec& spec_;
+  const CreateOptions& options_;
+  Progress* progress_;
+  std::vector<std::vector<ArtifactFile>> files_;
+  std::uint64_t input_size_ = 0;
+  Json images_ = Json::array();
+  Json artifacts_ = Json::array();
+};
+
+}  // namespace
+
+Result<bundle::Header> create_bundle(const BundleSpec& spec, const CreateOptions& options,
+                                     const PrivateKey& key, Progress* progress) {
+  BP_TRY_DURING(auto header, "creating bundle " + options.output.string(),
+                Creation(spec, options, progress).run(key));
+  return header;
+}
+
+}  // namespace bedplate::collect

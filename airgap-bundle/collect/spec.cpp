@@ -1,0 +1,148 @@
+#include "airgap-bundle/collect/spec.hpp"
+
+#include <array>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/net.hpp"
+#include "core/yaml.hpp"
+
+namespace bedplate::collect {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, SourceKind>, 5> kinds{
+    {{"rootfs", SourceKind::rootfs},
+     {"oci", SourceKind::oci_layout},
+     {"oci-archive", SourceKind::oci_archive},
+     {"docker-archive", SourceKind::docker_archive},
+     {"registry", SourceKind::registry}}};
+
+/// path[:tag] of a layout or archive: the tag follows the last colon behind the last slash.
+void split_selector(ImageSource& source) {
+  const auto colon = source.location.find(':', source.location.rfind('/') + 1);
+  if (colon == std::string::npos) return;
+  source.selector = source.location.substr(colon + 1);
+  source.location.resize(colon);
+}
+
+ImageSource parse_source(const YamlNode& node, const oci::Reference& name) {
+  ImageSource source;
+  source.plain_http = node["plainHTTP"].boolean(false);
+  const auto text = node["source"].string(false);
+  if (!node["source"].present()) {
+    source.location = name.str();
+    return source;
+  }
+  const auto colon = text.find(':');
+  for (const auto& [prefix, kind] : kinds) {
+    if (colon == std::string::npos || text.substr(0, colon) != prefix) continue;
+    source.kind = kind;
+    source.location = text.substr(colon + 1);
+    if (kind == SourceKind::docker_archive || kind == SourceKind::oci_layout ||
+        kind == SourceKind::oci_archive) {
+      split_selector(source);
+    }
+    if (kind == SourceKind::registry) {
+      if (auto parsed = oci::Reference::parse(source.location); !parsed) {
+        node["source"].finding(parsed.error().what);
+      }
+    }
+    return source;
+  }
+  node["source"].finding(
+      "must begin with one of rootfs:, oci:, oci-archive:, docker-archive:, registry:");
+  return source;
+}
+
+std::map<std::string, std::string> parse_annotations(const YamlNode& node) {
+  std::map<std::string, std::string> out;
+  for (const auto& key : node.keys()) out[key] = node[key].string();
+  return out;
+}
+
+ImageConfig parse_config(const YamlNode& node) {
+  ImageConfig config;
+  if (!node.present()) return config;
+  node.expect_map({"entrypoint", "cmd", "env", "user", "workingDir"});
+  config.entrypoint = node["entrypoint"].strings();
+  config.cmd = node["cmd"].strings();
+  config.env = node["env"].strings();
+  config.user = node["user"].string(false);
+  config.working_dir = node["workingDir"].string(false);
+  return config;
+}
+
+ImageSpec parse_image(const YamlNode& node) {
+  ImageSpec image;
+  image.line = node.line();
+  node.expect_map({"name", "source", "config", "annotations", "platform", "plainHTTP"});
+  if (!node.is_map()) return image;
+  const auto name = node["name"].string();
+  if (auto parsed = oci::Reference::parse(name)) {
+    image.name = *parsed;
+    if (image.name.tag.empty()) node["name"].finding("must have a tag");
+  } else if (node["name"].present()) {
+    node["name"].finding(parsed.error().what);
+  }
+  image.source = parse_source(node, image.name);
+  image.config = parse_config(node["config"]);
+  if (node["config"].present() && image.source.kind != SourceKind::rootfs) {
+    node["config"].finding("is for rootfs: sources only; other images bring their own");
+  }
+  image.annotations = parse_annotations(node["annotations"]);
+  image.platform = node["platform"].string(false, "linux/amd64");
+  return image;
+}
+
+FilesSpec parse_files(const YamlNode& node) {
+  FilesSpec out;
+  node.expect_map({"name", "version", "annotations", "files"});
+  if (!node.is_map()) return out;
+  out.name = node["name"].string();
+  if (node["name"].present() && !is_dns_label(out.name)) {
+    node["name"].finding("must be lower-case letters, digits and hyphens");
+  }
+  out.version = node["version"].string();
+  out.annotations = parse_annotations(node["annotations"]);
+  const auto files = node["files"].list();
+  if (files.empty()) node["files"].finding("must list at least one file");
+  for (const auto& item : files) {
+    item.expect_map({"path", "to"});
+    out.files.push_back({item["path"].string(), item["to"].string()});
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<BundleSpec> parse_spec(std::string_view text, std::string_view file_name) {
+  BP_TRY(const auto root, YamlNode::parse(text, file_name));
+  BundleSpec spec;
+  spec.file = file_name;
+  root.expect_map({"kind", "name", "version", "images", "files"});
+  if (root.is_map()) {
+    (void)root["kind"].choice({"Bundle"}, true);
+    spec.name = root["name"].string();
+    spec.version = root["version"].string();
+    std::set<std::string> names;
+    for (const auto& item : root["images"].list()) {
+      spec.images.push_back(parse_image(item));
+      const auto name = spec.images.back().name.str();
+      if (!names.insert(name).second) item["name"].finding(name + " is listed twice");
+    }
+    for (const auto& item : root["files"].list()) {
+      spec.files.push_back(parse_files(item));
+      if (!names.insert(spec.files.back().name).second) {
+        item["name"].finding(spec.files.back().name + " is listed twice");
+      }
+    }
+    if (spec.images.empty() && spec.files.empty()) {
+      root.finding("must list something under images or files");
+    }
+  }
+  BP_CHECK(report_findings(root.findings()));
+  return spec;
+}
+
+}  // namespace bedplate::collect

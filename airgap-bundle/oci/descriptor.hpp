@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "core/digest.hpp"
+#include "core/result.hpp"
+
+namespace bedplate::oci {
+
+/// Media types (OCI image-spec, media-types.md; Docker's of distribution's schema 2).
+namespace media {
+inline constexpr std::string_view manifest = "application/vnd.oci.image.manifest.v1+json";
+inline constexpr std::string_view index = "application/vnd.oci.image.index.v1+json";
+inline constexpr std::string_view config = "application/vnd.oci.image.config.v1+json";
+inline constexpr std::string_view empty = "application/vnd.oci.empty.v1+json";
+inline constexpr std::string_view layer_zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+inline constexpr std::string_view docker_manifest =
+    "application/vnd.docker.distribution.manifest.v2+json";
+inline constexpr std::string_view docker_list =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
+inline constexpr std::string_view docker_schema1 =
+    "application/vnd.docker.distribution.manifest.v1+json";
+inline constexpr std::string_view docker_schema1_signed =
+    "application/vnd.docker.distribution.manifest.v1+prettyjws";
+inline constexpr std::string_view files = "application/vnd.bedplate.files.v1";
+inline constexpr std::string_view file = "application/vnd.bedplate.file.v1";
+inline constexpr std::string_view file_zstd = "application/vnd.bedplate.file.v1+zstd";
+}  // namespace media
+
+using Annotations = std::map<std::string, std::string>;
+
+/// "linux/amd64" or "linux/arm64/v8".
+struct Platform {
+  std::string os;
+  std::string architecture;
+  std::string variant;
+
+  static Result<Platform> parse(std::string_view text);
+  std::string str() const;
+  /// Same system and architecture, and the same variant unless one side does not say.
+  bool matches(const Platform& other) const;
+};
+
+/// What names a blob (OCI image-spec, descriptor.md).
+struct Descriptor {
+  std::string media_type;
+  Digest digest;
+  std::uint64_t size = 0;  ///< bytes
+  Annotations annotations;
+  std::optional<Platform> platform;
+  std::string artifact_type;
+};
+
+nlohmann::json descriptor_json(const Descriptor& descriptor);
+/// ErrorKind::invalid names the field; foreign layers (with `urls`) are ErrorKind::unsupported.
+Result<Descriptor> parse_descriptor(const nlohmann::json& value);
+
+nlohmann::json annotations_json(const Annotations& annotations);
+Result<Annotations> parse_annotations(const nlohmann::json& value);
+
+}  // namespace bedplate::oci
