@@ -1,0 +1,68 @@
+#include "installer/apply/bundle.hpp"
+
+#include <sstream>
+#include <utility>
+
+#include "core/file.hpp"
+#if defined(BEDPLATE_HAS_bundle) && __has_include("airgap-bundle/bundle/reader.hpp")
+#define BEDPLATE_READS_BUNDLES
+#include "airgap-bundle/bundle/reader.hpp"
+#endif
+
+namespace bedplate::installer {
+namespace {
+
+class Checker final : public BundleChecker {
+ public:
+  explicit Checker(std::vector<PublicKey> trusted) : trusted_(std::move(trusted)) {}
+
+#ifdef BEDPLATE_READS_BUNDLES
+  Result<BundleFacts> open(const std::filesystem::path& file) override {
+    BP_TRY_DURING(const auto reader, "opening bundle " + file.string(),
+                  bundle::Reader::open(file, trusted_));
+    return BundleFacts{reader.header().name, reader.header().version, reader.file_size()};
+  }
+
+  Result<void> verify(const std::filesystem::path& file, Progress* progress) override {
+    BP_TRY_DURING(const auto reader, "opening bundle " + file.string(),
+                  bundle::Reader::open(file, trusted_));
+    BP_CHECK_DURING("checking bundle " + file.string(), reader.verify(progress));
+    return {};
+  }
+#else
+  Result<BundleFacts> open(const std::filesystem::path&) override { return missing(); }
+  Result<void> verify(const std::filesystem::path&, Progress*) override { return missing(); }
+
+ private:
+  static std::unexpected<Error> missing() {
+    return fail(ErrorKind::unsupported, "this program was built without the bundle library");
+  }
+#endif
+
+ private:
+  std::vector<PublicKey> trusted_;
+};
+
+}  // namespace
+
+std::unique_ptr<BundleChecker> make_bundle_checker(std::vector<PublicKey> trusted) {
+  return std::make_unique<Checker>(std::move(trusted));
+}
+
+Result<std::vector<PublicKey>> read_trusted_keys(const std::filesystem::path& path) {
+  BP_TRY_DURING(const auto content, "reading the bundle keys this system accepts",
+                read_file(path, 1 << 20));
+  std::vector<PublicKey> out;
+  std::istringstream lines(content);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty() || line.starts_with('#')) continue;
+    BP_TRY_DURING(out.emplace_back(), "reading " + path.string(), PublicKey::parse(line));
+  }
+  if (out.empty()) {
+    return fail(ErrorKind::untrusted, path.string() + " names no bundle key",
+                "make the system image again with: bedplate image system");
+  }
+  return out;
+}
+
+}  // namespace bedplate::installer
