@@ -24,11 +24,12 @@ std::string_view to_string(Stage::State state) {
 }
 
 Json stage_json(const Stage& stage) {
+  const bool ended = stage.state != Stage::State::running;
   return {{"start", stage.start},
           {"stage", stage.name},
           {"state", to_string(stage.state)},
           {"began", seconds(stage.began)},
-          {"seconds", seconds(stage.ended - stage.began)},
+          {"seconds", ended ? Json(seconds(stage.ended - stage.began)) : Json()},
           {"detail", stage.detail}};
 }
 
