@@ -204,6 +204,8 @@ Result<Rootfs> make_rootfs(const Workshop& shop, const RootfsSpec& spec, const B
   const auto parent = shop.cache / "rootfs";
   BP_TRY_DURING(const auto folder, "making the root file system",
                 cached(parent, rootfs.key, {make, remove}));
+  // Hosts in namespaces run from such trees: keep more of them than of the images.
+  BP_CHECK(prune(parent, 6, rootfs.key, {make, remove}));
   rootfs.root = folder / "root";
   return rootfs;
 }

@@ -9,6 +9,7 @@ kernel=$(ls "$root/usr/lib/modules")
 [ "$(echo "$kernel" | wc -w)" = 1 ] || { echo "expected one kernel, found: $kernel" >&2; exit 1; }
 
 mkdir -p "$root/usr/lib/bedplate/boot/bios"
+# shellcheck disable=SC2016  # the fields are dpkg-query's, not the shell's
 chroot "$root" dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > "$root/usr/lib/bedplate/packages"
 echo "$kernel" > "$root/usr/lib/bedplate/kernel-version"
 

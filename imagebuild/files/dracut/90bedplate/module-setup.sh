@@ -1,4 +1,5 @@
 #!/bin/bash
+# shellcheck disable=SC2154  # moddir, initdir, systemdsystemunitdir come from dracut
 # dracut module of Bedplate: the medium's loop device, the machine id, no shell when booting fails.
 
 check() { return 0; }
