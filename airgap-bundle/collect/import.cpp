@@ -1,11 +1,115 @@
 #include "airgap-bundle/collect/import.hpp"
 
-namespace bedplate::collect {
+#include <fmt/format.h>
 
-Result<Imported> import_image(bundle::Writer&, const ImageSpec&, const std::filesystem::path&,
-                              Progress*) {
-  return fail(ErrorKind::unsupported, "this kind of source is not there yet",
-              "use a rootfs: source");
+#include "airgap-bundle/collect/docker_archive.hpp"
+#include "airgap-bundle/collect/image_store.hpp"
+#include "airgap-bundle/oci/manifest.hpp"
+
+namespace bedplate::collect {
+namespace {
+
+constexpr std::uint64_t longest_config = 8ULL << 20;
+constexpr int deepest_index = 3;
+
+Result<std::unique_ptr<ImageStore>> open_store(const ImageSpec& image,
+                                               const std::filesystem::path& root) {
+  switch (image.source.kind) {
+    case SourceKind::oci_layout:
+      return open_layout(image, root / image.source.location);
+    case SourceKind::oci_archive:
+      return open_archive(image, root / image.source.location);
+    case SourceKind::registry:
+      return open_registry(image);
+    case SourceKind::rootfs:
+    case SourceKind::docker_archive:
+      break;
+  }
+  return fail(ErrorKind::internal, "this source has no store");
+}
+
+Result<void> check_digest(const oci::Descriptor& descriptor, std::string_view text) {
+  if (text.size() == descriptor.size && Digest::of(text) == descriptor.digest) return {};
+  return fail(ErrorKind::corrupt,
+              fmt::format("the manifest {} is not what its digest says", descriptor.digest.str()),
+              "the source is damaged or lies: fetch it again");
+}
+
+/// From what the name stands for down to the manifest of one platform.
+Result<Document> find_manifest(ImageStore& store, const oci::Platform& platform) {
+  BP_TRY(auto document, store.root());
+  for (int depth = 0; depth < deepest_index; ++depth) {
+    BP_CHECK(check_digest(document.descriptor, document.text));
+    BP_TRY(document.descriptor.media_type,
+           oci::manifest_media_type(document.text, document.descriptor.media_type));
+    if (oci::is_manifest(document.descriptor.media_type)) return document;
+    BP_TRY(document.descriptor, oci::choose_child(document.text, platform));
+    BP_TRY_DURING(document.text, fmt::format("reading the manifest for {}", platform.str()),
+                  store.manifest(document.descriptor));
+  }
+  return fail(ErrorKind::unsupported, "the image's indexes are nested too deeply");
+}
+
+class Copier {
+ public:
+  Copier(bundle::Writer& writer, ImageStore& store, Progress* progress)
+      : writer_(writer), store_(store), progress_(progress) {}
+
+  Result<void> copy(const oci::Descriptor& blob) {
+    BP_CHECK_DURING("copying blob " + blob.digest.str(),
+                    writer_.add_known({blob.digest, blob.size}, [&](const auto& sink) {
+                      return store_.blob(blob,
+                                         [&](std::span<const std::byte> data) -> Result<void> {
+                                           if (progress_ != nullptr)
+                                             progress_->advance(data.size());
+                                           return sink(data);
+                                         });
+                    }));
+    return {};
+  }
+
+  /// The configuration, in memory because it says which platform the image is for.
+  Result<std::string> text(const oci::Descriptor& blob) {
+    if (blob.size > longest_config) {
+      return fail(ErrorKind::invalid, "the image's configuration is too large");
+    }
+    std::string out;
+    BP_CHECK(store_.blob(blob, [&](std::span<const std::byte> data) -> Result<void> {
+      if (out.size() + data.size() > blob.size) {
+        return fail(ErrorKind::corrupt, "the configuration is longer than its manifest says");
+      }
+      out.append(reinterpret_cast<const char*>(data.data()), data.size());
+      return {};
+    }));
+    BP_CHECK(check_digest(blob, out));
+    return out;
+  }
+
+ private:
+  bundle::Writer& writer_;
+  ImageStore& store_;
+  Progress* progress_;
+};
+
+}  // namespace
+
+Result<Imported> import_image(bundle::Writer& writer, const ImageSpec& image,
+                              const std::filesystem::path& root, Progress* progress) {
+  if (image.source.kind == SourceKind::docker_archive) {
+    return import_docker_archive(writer, image, root / image.source.location);
+  }
+  BP_TRY(const auto platform, oci::Platform::parse(image.platform));
+  BP_TRY(const auto store, open_store(image, root));
+  BP_TRY(const auto document, find_manifest(*store, platform));
+  BP_TRY(const auto manifest, oci::parse_manifest(document.text));
+  Copier copier(writer, *store, progress);
+  BP_TRY_DURING(const auto config, "reading the image's configuration",
+                copier.text(manifest.config));
+  BP_CHECK(oci::check_platform(config, platform));
+  BP_CHECK(writer.add(config));
+  for (const auto& layer : manifest.layers) BP_CHECK(copier.copy(layer));
+  BP_CHECK(writer.add(document.text));
+  return Imported{document.descriptor.digest, document.descriptor.media_type, document.text.size()};
 }
 
 }  // namespace bedplate::collect

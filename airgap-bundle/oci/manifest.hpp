@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "airgap-bundle/oci/descriptor.hpp"
+#include "core/result.hpp"
+
+namespace bedplate::oci {
+
+/// An image manifest, OCI or Docker schema 2: what it refers to.
+struct Manifest {
+  Descriptor config;
+  std::vector<Descriptor> layers;
+};
+
+bool is_index(std::string_view media_type);
+bool is_manifest(std::string_view media_type);
+
+/// The media type of a manifest: what it says itself, else what it was announced as.
+/// ErrorKind::unsupported with a hint for Docker's schema 1, which has no digests of its own.
+Result<std::string> manifest_media_type(std::string_view text, std::string_view announced);
+
+/// ErrorKind::unsupported for layers that may not be copied; invalid when it is no manifest or has
+/// more than 256 layers.
+Result<Manifest> parse_manifest(std::string_view text);
+
+/// The one child of an index for that platform. ErrorKind::not_found lists the platforms there are.
+Result<Descriptor> choose_child(std::string_view index, const Platform& platform);
+
+/// ErrorKind::invalid when an image's configuration is for another platform.
+Result<void> check_platform(std::string_view config, const Platform& platform);
+
+}  // namespace bedplate::oci
