@@ -2,6 +2,7 @@
 #include <map>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "core/file.hpp"
@@ -190,10 +191,18 @@ Result<void> apply_bios_loader(const Installation& in) {
 
 // --- write-system -------------------------------------------------------------------------------
 
+/// Slots are written head last: zeros there mean that nothing is complete. Saves reading it all.
+Result<bool> has_head(const fs::path& slot) {
+  std::string head(4096, '\0');
+  BP_TRY(const auto fd, open_file(slot, O_RDONLY));
+  BP_CHECK(read_exactly_at(fd.get(), std::as_writable_bytes(std::span(head)), 0));
+  return head.find_first_not_of('\0') != std::string::npos;
+}
+
 Result<ProbeResult> probe_system(const Installation& in) {
   const auto slot = partition_node(in, "BP-SYSTEM-A");
-  BP_TRY(const auto found, probe_signatures(slot));
-  if (found.empty()) return ProbeResult::missing();
+  BP_TRY(const auto started, has_head(slot));
+  if (!started) return ProbeResult::missing();
   begin(in, "Reading slot A back", in.plan.system.size);
   const auto digest = digest_prefix(slot, in.plan.system.size, in.progress);
   end(in);
