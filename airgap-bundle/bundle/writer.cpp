@@ -24,17 +24,20 @@ Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t mos
   return writer;
 }
 
-void Writer::end_entry(std::string path, const Digest& digest, std::uint64_t size) {
+Result<void> Writer::end_entry(std::string path, const Digest& digest, std::uint64_t size) {
+  // A blob that was there already may have left its bytes here.
+  const std::string padding(padded(size) - size, '\0');
+  BP_CHECK(write_all_at(file_.fd(), as_byte_span(padding), end_ + tar_block + size));
   header_.entries.push_back(Entry{std::move(path), digest, size, end_ + tar_block});
   end_ += tar_block + padded(size);
+  return {};
 }
 
 Result<void> Writer::append(std::string path, std::string_view content) {
   const auto head = tar_header(path, content.size());
   BP_CHECK(write_all_at(file_.fd(), as_byte_span(head), end_));
   BP_CHECK(write_all_at(file_.fd(), as_byte_span(content), end_ + tar_block));
-  end_entry(std::move(path), Digest::of(content), content.size());
-  return {};
+  return end_entry(std::move(path), Digest::of(content), content.size());
 }
 
 Result<Descriptor> Writer::add(std::string_view content) {
@@ -59,7 +62,7 @@ Result<Descriptor> Writer::add_stream(const Fill& fill) {
   if (has(out.digest)) return out;
   auto path = "blobs/sha256/" + out.digest.hex();
   BP_CHECK(write_all_at(file_.fd(), as_byte_span(tar_header(path, size)), end_));
-  end_entry(std::move(path), out.digest, size);
+  BP_CHECK(end_entry(std::move(path), out.digest, size));
   return out;
 }
 

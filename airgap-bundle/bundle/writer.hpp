@@ -58,7 +58,7 @@ class Writer {
  private:
   explicit Writer(AtomicFile file) : file_(std::move(file)) {}
   Result<void> append(std::string path, std::string_view content);
-  void end_entry(std::string path, const Digest& digest, std::uint64_t size);
+  Result<void> end_entry(std::string path, const Digest& digest, std::uint64_t size);
 
   AtomicFile file_;
   Header header_;

@@ -18,9 +18,10 @@ constexpr std::array<std::pair<std::string_view, SourceKind>, 5> kinds{
      {"docker-archive", SourceKind::docker_archive},
      {"registry", SourceKind::registry}}};
 
-/// path[:tag] of a layout or archive: the tag follows the last colon behind the last slash.
+/// path[:name] of a layout or archive: the name follows the first colon, since it may be a full
+/// reference with slashes and colons of its own.
 void split_selector(ImageSource& source) {
-  const auto colon = source.location.find(':', source.location.rfind('/') + 1);
+  const auto colon = source.location.find(':');
   if (colon == std::string::npos) return;
   source.selector = source.location.substr(colon + 1);
   source.location.resize(colon);
