@@ -1,0 +1,175 @@
+#include "node-agent/agent.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <thread>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "airgap-bundle/bundle/reader.hpp"
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "node-agent/cluster/steps.hpp"
+#include "node-agent/context.hpp"
+#include "node-agent/status.hpp"
+
+namespace bedplate::agent {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+constexpr std::string_view state_folder = "/var/lib/bedplate";
+
+Result<BundleFacts> read_bundle(const std::filesystem::path& path, const Site& site) {
+  BP_TRY(const auto reader, bundle::Reader::open(path, site.trust.bundle_keys));
+  BundleFacts facts;
+  facts.path = path;
+  BP_TRY(facts.payload_version, reader.artifact_version("node-payload"));
+  facts.created_at = reader.header().created_at;
+  for (const auto& image : reader.header().images) facts.images.push_back(image.name);
+  return facts;
+}
+
+Result<void> read_inputs(Context& context) {
+  const auto folder = context.at(state_folder);
+  BP_TRY(context.site, read_site(folder / "site.yaml"));
+  BP_TRY(const auto node, read_json(folder / "node.json"));
+  BP_TRY(const auto name, json_string(node, "name"));
+  const auto* self = context.site.find(name);
+  if (self == nullptr) {
+    return fail(ErrorKind::invalid, fmt::format("node.json says this is '{}', which the site file "
+                                                "does not have",
+                                                name));
+  }
+  context.self = *self;
+  BP_TRY(context.bundle, read_bundle(folder / "site.bundle", context.site));
+  BP_TRY(context.overrides, Overrides::read(context.at("/etc/bedplate/overrides.yaml")));
+  for (const auto& line : context.overrides.in_effect) {
+    log::warning("override in effect: {}", line);
+  }
+  return {};
+}
+
+void append(StepList& steps, StepList more) {
+  steps.insert(steps.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
+}
+
+Result<StepList> all_steps(const Context& context, std::unique_ptr<NodeApi>& api) {
+  BP_TRY(const auto enrolment, read_enrolment(context.at(state_folder) / "enrolment.json"));
+  StepList steps = host_steps(context);
+  append(steps, runtime_steps(context));
+  if (context.bootstrap()) {
+    append(steps, control_plane_steps(context));
+    steps.push_back(node_api_step(context, enrolment, api));
+  } else {
+    if (context.self.role == Role::control_plane) {
+      return fail(ErrorKind::unsupported,
+                  "this version can make one control plane; a second one cannot join yet",
+                  "give the node the role worker in the site file");
+    }
+    const auto secret = enrolment.find(context.self.name);
+    if (secret == enrolment.end()) {
+      return fail(ErrorKind::invalid,
+                  fmt::format("enrolment.json has no secret for {}", context.self.name));
+    }
+    steps.push_back(join_step(context, secret->second));
+    append(steps, worker_steps(context));
+  }
+  append(steps, network_steps(context));
+  return steps;
+}
+
+/// SIGTERM and SIGINT as a descriptor to wait on: the loop ends between two passes, and systemd
+/// kills what does not end.
+UniqueFd ending_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return UniqueFd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+bool ended_within(const UniqueFd& signals, std::chrono::seconds time) {
+  pollfd waiting{signals.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, static_cast<int>(time.count() * 1000)) > 0;
+}
+
+/// Tells systemd's watchdog that the process lives. A step may rightly take many minutes, so this
+/// has a thread of its own; each step has a time limit.
+class Watchdog {
+ public:
+  Watchdog()
+      : thread_([](const std::stop_token& stop) {
+          int ticks = 0;
+          while (!stop.stop_requested()) {
+            if (ticks++ % 30 == 0) sd_notify(0, "WATCHDOG=1");
+            std::this_thread::sleep_for(1s);
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+/// The last time that has certainly passed, for the next start without a clock.
+void save_time(const Context& context) {
+  const auto saved = write_file_atomic(context.at(state_folder) / "clock",
+                                       format_rfc3339(context.clock->now()) + "\n");
+  if (!saved) log::debug("clock: {}, ignoring", saved.error().what);
+}
+
+Result<int> converge(Context& context) {
+  std::unique_ptr<NodeApi> api;
+  BP_TRY(const auto steps, all_steps(context, api));
+  BP_CHECK(make_directories(context.at("/run/bedplate")));
+  StatusBoard board(context.at("/run/bedplate/status.json"), context.at("/dev/console"),
+                    *context.clock, context.self.name, std::string(to_string(context.self.role)));
+  board.expect(steps);
+  BP_TRY(const auto journal,
+         Journal::open(context.at(state_folder) / "journal.jsonl", *context.clock));
+  const auto signals = ending_signals();
+  sd_notify(0, "READY=1");
+  const Watchdog watchdog;
+  auto wait = 2s;
+  auto saved = std::chrono::milliseconds(-60'000);
+  bool was_ready = false;
+  while (true) {
+    std::vector<StepObserver*> observers{&board};
+    if (!was_ready) observers.push_back(journal.get());  // idle passes are not worth a line
+    const bool ready = run_steps(steps, observers, *context.clock).has_value();
+    board.set_phase(ready ? "ready" : (was_ready ? "failed" : "converging"));
+    was_ready = ready;
+    sd_notify(0, ready ? "STATUS=ready" : "STATUS=converging");
+    if (context.clock->monotonic() - saved > 60s) {
+      save_time(context);
+      saved = context.clock->monotonic();
+    }
+    wait = ready ? 10s : std::min(wait * 2, std::chrono::seconds(10));
+    if (ended_within(signals, wait)) return 0;
+    if (ready) wait = 2s;
+  }
+}
+
+}  // namespace
+
+Result<int> run_agent() {
+  SystemProcessRunner runner;
+  SystemClock clock;
+  const auto http = make_http_client();
+  Context context;
+  context.runner = &runner;
+  context.clock = &clock;
+  context.http = http.get();
+  BP_CHECK_DURING("reading what this node is", read_inputs(context));
+  return converge(context);
+}
+
+}  // namespace bedplate::agent

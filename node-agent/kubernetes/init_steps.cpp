@@ -1,0 +1,314 @@
+// The cluster's first control plane: kubeadm phase by phase, each with a probe of its own.
+
+#include <array>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "core/file.hpp"
+#include "node-agent/context.hpp"
+#include "node-agent/kubernetes/render.hpp"
+
+namespace bedplate::agent {
+namespace {
+
+constexpr std::string_view config_path = "/var/lib/bedplate/etc/kubernetes/bedplate/kubeadm.yaml";
+constexpr std::chrono::minutes api_patience{20};
+constexpr std::chrono::minutes phase_limit{20};
+
+bool has_content(const std::filesystem::path& path) {
+  std::error_code code;
+  return std::filesystem::file_size(path, code) > 0 && !code;
+}
+
+/// Satisfied when every file is there and not empty. kubeadm does not sync what it writes, so a
+/// power cut can leave empty files behind.
+Result<ProbeResult> probe_files(const Context& context, const std::vector<std::string>& paths) {
+  for (const auto& path : paths) {
+    if (!has_content(context.at(path))) return ProbeResult::missing(path + " is missing");
+  }
+  return ProbeResult::satisfied();
+}
+
+Result<void> run_phase(const Context& context, const std::vector<std::string>& words) {
+  Command command;
+  command.argv = {Context::program("kubeadm"), "init", "phase"};
+  command.argv.insert(command.argv.end(), words.begin(), words.end());
+  command.argv.insert(command.argv.end(), {"--config", context.at(config_path).string()});
+  command.environment["PATH"] = "/opt/bedplate/current/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  command.timeout = phase_limit;
+  BP_CHECK(context.runner->check(command));
+  // What a phase made must survive a power cut as a whole before the next one builds on it.
+  BP_CHECK(context.runner->check({"sync", "-f", context.at("/var/lib/bedplate").string()}));
+  return {};
+}
+
+std::unique_ptr<Step> phase_step(const Context& context, std::string id, std::string describe,
+                                 std::vector<std::string> words, std::vector<std::string> files) {
+  return make_step(
+      std::move(id), std::move(describe), [&context, files] { return probe_files(context, files); },
+      [&context, words] { return run_phase(context, words); });
+}
+
+/// A phase whose result lies in the cluster: every object must be there.
+std::unique_ptr<Step> object_step(const Context& context, std::string id, std::string describe,
+                                  std::vector<std::string> words,
+                                  std::vector<std::vector<std::string>> objects) {
+  return make_step(
+      std::move(id), std::move(describe),
+      [&context, objects]() -> Result<ProbeResult> {
+        for (const auto& object : objects) {
+          std::vector<std::string> get{"get", "--ignore-not-found", "-o", "name"};
+          get.insert(get.end(), object.begin(), object.end());
+          BP_TRY(const auto found, context.kubectl(get));
+          if (found.empty()) return ProbeResult::missing(object.back() + " is missing");
+        }
+        return ProbeResult::satisfied();
+      },
+      [&context, words] { return run_phase(context, words); });
+}
+
+std::vector<std::string> pki_files() {
+  std::vector<std::string> out;
+  for (const auto* name : {"ca.crt",
+                           "ca.key",
+                           "apiserver.crt",
+                           "apiserver.key",
+                           "apiserver-kubelet-client.crt",
+                           "apiserver-kubelet-client.key",
+                           "front-proxy-ca.crt",
+                           "front-proxy-ca.key",
+                           "front-proxy-client.crt",
+                           "front-proxy-client.key",
+                           "etcd/ca.crt",
+                           "etcd/ca.key",
+                           "etcd/server.crt",
+                           "etcd/server.key",
+                           "etcd/peer.crt",
+                           "etcd/peer.key",
+                           "etcd/healthcheck-client.crt",
+                           "etcd/healthcheck-client.key",
+                           "apiserver-etcd-client.crt",
+                           "apiserver-etcd-client.key",
+                           "sa.key",
+                           "sa.pub"}) {
+    out.push_back(fmt::format("/etc/kubernetes/pki/{}", name));
+  }
+  return out;
+}
+
+/// A half-made set of keys is made anew, but never once a cluster has used them.
+std::unique_ptr<Step> certs_step(const Context& context) {
+  return make_step(
+      "kubeadm-certs", "make the cluster's authorities and certificates",
+      [&context] { return probe_files(context, pki_files()); },
+      [&context]() -> Result<void> {
+        std::error_code code;
+        if (std::filesystem::exists(context.at("/var/lib/etcd/member"), code)) {
+          return fail(ErrorKind::conflict,
+                      "certificates of a cluster that exists already are missing",
+                      "restore /etc/kubernetes/pki from a backup of this node");
+        }
+        BP_CHECK(remove_tree(context.at("/etc/kubernetes/pki")));
+        return run_phase(context, {"certs", "all"});
+      });
+}
+
+std::unique_ptr<Step> kubelet_running_step(const Context& context) {
+  return make_step(
+      "kubelet", "run kubelet",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const auto state, context.runner->check({"systemctl", "show", "-P", "ActiveState",
+                                                        "kubelet.service"}));
+        return state == "active\n" ? ProbeResult::satisfied() : ProbeResult::missing(state);
+      },
+      [&context]() -> Result<void> {
+        BP_CHECK(context.runner->check({"systemctl", "daemon-reload"}));
+        BP_CHECK(context.runner->check({"systemctl", "restart", "kubelet.service"}));
+        return {};
+      });
+}
+
+Result<bool> api_is_ready(const Context& context) {
+  Command command;
+  command.argv = {Context::program("kubectl"),
+                  "--kubeconfig",
+                  context.at("/etc/kubernetes/admin.conf").string(),
+                  "get",
+                  "--raw=/readyz",
+                  "--request-timeout=10s"};
+  command.timeout = std::chrono::seconds(60);
+  auto answer = context.runner->run(command);
+  if (!answer && answer.error().kind == ErrorKind::timeout) return false;
+  if (!answer) return fail(std::move(answer).error());
+  return answer->status == 0;
+}
+
+std::unique_ptr<Step> api_step(const Context& context) {
+  return make_step(
+      "api-healthy", "wait for the API server",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const bool ready, api_is_ready(context));
+        return ready ? ProbeResult::satisfied() : ProbeResult::missing();
+      },
+      [&context]() -> Result<void> {
+        const auto end = context.clock->monotonic() + api_patience;
+        while (context.clock->monotonic() < end) {
+          BP_TRY(const bool ready, api_is_ready(context));
+          if (ready) return {};
+          context.clock->sleep(std::chrono::seconds(1));
+        }
+        return fail(ErrorKind::timeout, "the API server did not become ready within 20 minutes",
+                    "journalctl -u kubelet; the logs of its container are in /var/log/pods");
+      });
+}
+
+std::unique_ptr<Step> mark_step(const Context& context) {
+  return make_step(
+      "kubeadm-mark", "mark the node as a control plane",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const auto found,
+               context.kubectl(
+                   {"get", "nodes", "-l", "node-role.kubernetes.io/control-plane", "-o", "name"}));
+        if (found.find("node/" + context.self.name + "\n") != std::string::npos) {
+          return ProbeResult::satisfied();
+        }
+        return ProbeResult::missing();
+      },
+      [&context] { return run_phase(context, {"mark-control-plane"}); });
+}
+
+/// kubeadm refuses to run its CoreDNS phase twice with versions it does not know. Its manifests,
+/// applied, may be applied as often as one likes.
+Result<void> apply_coredns(const Context& context) {
+  Command command;
+  command.argv = {Context::program("kubeadm"),
+                  "init",
+                  "phase",
+                  "addon",
+                  "coredns",
+                  "--print-manifest",
+                  "--config",
+                  context.at(config_path).string()};
+  BP_TRY(auto manifests, context.runner->check(command));
+  if (context.self.dns.empty()) manifests = without_forward(manifests);
+  BP_CHECK(context.kubectl({"apply", "--server-side", "--force-conflicts", "-f", "-"}, manifests));
+  return {};
+}
+
+std::unique_ptr<Step> coredns_step(const Context& context) {
+  return make_step(
+      "addon-coredns", "install CoreDNS",
+      [&context]() -> Result<ProbeResult> {
+        for (const auto& [kind, name] :
+             {std::pair("configmap", "coredns"), std::pair("deployment", "coredns"),
+              std::pair("service", "kube-dns"), std::pair("serviceaccount", "coredns")}) {
+          BP_TRY(const auto found, context.kubectl({"get", kind, name, "-n", "kube-system",
+                                                    "--ignore-not-found", "-o", "name"}));
+          if (found.empty()) return ProbeResult::missing(fmt::format("{} {}", kind, name));
+        }
+        return ProbeResult::satisfied();
+      },
+      [&context] { return apply_coredns(context); });
+}
+
+std::unique_ptr<Step> dns_ready_step(const Context& context) {
+  return make_step(
+      "dns-ready", "wait for CoreDNS",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const auto deployment,
+               context.kubectl_json({"get", "deployment", "coredns", "-n", "kube-system"}));
+        const auto status = deployment.value("status", Json::object());
+        if (status.value("availableReplicas", 0) >= 1) return ProbeResult::satisfied();
+        return ProbeResult::missing("no replica is available");
+      },
+      [&context]() -> Result<void> {
+        Command command;
+        command.argv = {Context::program("kubectl"),
+                        "--kubeconfig",
+                        context.at(context.kubeconfig()).string(),
+                        "rollout",
+                        "status",
+                        "deployment/coredns",
+                        "-n",
+                        "kube-system",
+                        "--timeout=900s"};
+        command.timeout = std::chrono::minutes(16);
+        BP_CHECK(context.runner->check(command));
+        return {};
+      });
+}
+
+std::vector<std::string> in_kube_system(std::string kind, std::string name) {
+  return {"-n", "kube-system", std::move(kind), std::move(name)};
+}
+
+void add_cluster_steps(const Context& context, StepList& steps) {
+  steps.push_back(object_step(context, "kubeadm-upload-config", "store the cluster's configuration",
+                              {"upload-config", "all"},
+                              {in_kube_system("configmap", "kubeadm-config"),
+                               in_kube_system("configmap", "kubelet-config")}));
+  steps.push_back(mark_step(context));
+  steps.push_back(
+      object_step(context, "kubeadm-bootstrap-token", "let enrolled nodes bootstrap their kubelets",
+                  {"bootstrap-token", "--skip-token-print"},
+                  {{"-n", "kube-public", "configmap", "cluster-info"},
+                   {"clusterrolebinding", "kubeadm:kubelet-bootstrap"},
+                   {"clusterrolebinding", "kubeadm:node-autoapprove-bootstrap"},
+                   {"clusterrolebinding", "kubeadm:node-autoapprove-certificate-rotation"}}));
+  steps.push_back(object_step(
+      context, "addon-kube-proxy", "install kube-proxy", {"addon", "kube-proxy"},
+      {in_kube_system("configmap", "kube-proxy"), in_kube_system("daemonset", "kube-proxy")}));
+  steps.push_back(coredns_step(context));
+}
+
+}  // namespace
+
+StepList control_plane_steps(const Context& context) {
+  StepList steps;
+  steps.push_back(make_step(
+      "kubeadm-config", "write kubeadm's configuration",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const auto wanted, render_kubeadm_init(context));
+        const auto present = read_file(context.at(config_path));
+        return present && *present == wanted ? ProbeResult::satisfied() : ProbeResult::missing();
+      },
+      [&context]() -> Result<void> {
+        BP_TRY(const auto wanted, render_kubeadm_init(context));
+        const auto path = context.at(config_path);
+        BP_CHECK(make_directories(path.parent_path()));
+        return write_file_atomic(path, wanted, 0600);
+      }));
+  steps.push_back(certs_step(context));
+  const std::string etc = "/etc/kubernetes/";
+  steps.push_back(phase_step(context, "kubeadm-kubeconfig", "write the components' kubeconfigs",
+                             {"kubeconfig", "all"},
+                             {etc + "admin.conf", etc + "super-admin.conf", etc + "kubelet.conf",
+                              etc + "controller-manager.conf", etc + "scheduler.conf"}));
+  steps.push_back(phase_step(context, "kubeadm-etcd", "describe etcd to kubelet", {"etcd", "local"},
+                             {etc + "manifests/etcd.yaml"}));
+  steps.push_back(phase_step(
+      context, "kubeadm-control-plane", "describe the control plane to kubelet",
+      {"control-plane", "all"},
+      {etc + "manifests/kube-apiserver.yaml", etc + "manifests/kube-controller-manager.yaml",
+       etc + "manifests/kube-scheduler.yaml"}));
+  steps.push_back(
+      phase_step(context, "kubeadm-kubelet-start", "configure and start kubelet", {"kubelet-start"},
+                 {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"}));
+  steps.push_back(kubelet_running_step(context));
+  steps.push_back(api_step(context));
+  add_cluster_steps(context, steps);
+  return steps;
+}
+
+StepList worker_steps(const Context& context) {
+  StepList steps;
+  steps.push_back(kubelet_running_step(context));
+  return steps;
+}
+
+std::unique_ptr<Step> make_dns_ready_step(const Context& context) {
+  return dns_ready_step(context);
+}
+
+}  // namespace bedplate::agent

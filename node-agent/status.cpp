@@ -1,0 +1,103 @@
+#include "node-agent/status.hpp"
+
+#include <algorithm>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "core/file.hpp"
+#include "core/log.hpp"
+#include "core/progress.hpp"
+
+namespace bedplate::agent {
+
+StatusBoard::StatusBoard(std::filesystem::path file, std::filesystem::path console, Clock& clock,
+                         std::string node, std::string role)
+    : file_(std::move(file)),
+      console_(std::move(console)),
+      clock_(clock),
+      node_(std::move(node)),
+      role_(std::move(role)) {}
+
+void StatusBoard::expect(const std::vector<std::unique_ptr<Step>>& steps) {
+  for (const auto& step : steps) line_of(step->id(), step->describe());
+  write();
+}
+
+StatusBoard::Line& StatusBoard::line_of(const std::string& id, const std::string& describe) {
+  const auto found = std::ranges::find(lines_, id, &Line::id);
+  if (found != lines_.end()) return *found;
+  lines_.push_back({id, describe, StepState::pending, clock_.now(), 0, {}, nullptr});
+  return lines_.back();
+}
+
+void StatusBoard::on_step(const StepEvent& event) {
+  auto& line = line_of(event.id, event.describe);
+  const auto error = event.error ? event.error->to_json() : Json();
+  const bool retry = event.state == StepState::applying && !line.error.is_null();
+  const bool changed = line.state != event.state || line.error != error;
+  line.detail = event.detail;
+  if (!changed || retry) return;  // a retry of what failed is no news; its outcome is
+  line.state = event.state;
+  line.since = clock_.now();
+  line.seconds = static_cast<double>(event.elapsed.count()) / 1000.0;
+  line.error = error;
+  write();
+  const auto& detail = event.detail;
+  switch (event.state) {
+    case StepState::applying:
+      say(fmt::format("agent/{}: started", event.id));
+      break;
+    case StepState::satisfied:
+      say(fmt::format("agent/{}: ok ({})", event.id,
+                      detail.empty() ? format_duration(event.elapsed) : detail));
+      break;
+    case StepState::failed:
+    case StepState::conflict:
+      say(fmt::format(
+          "agent/{}: failed ({})", event.id,
+          event.error ? event.error->what.substr(0, event.error->what.find('\n')) : detail));
+      break;
+    case StepState::pending:
+      break;
+  }
+  log::write(event.error ? log::Level::warning : log::Level::info,
+             fmt::format("{}: {}{}{}", event.id, to_string(event.state), event.error ? ": " : "",
+                         event.error ? event.error->what : ""),
+             {{"BEDPLATE_STEP", event.id}, {"BEDPLATE_STATE", to_string(event.state)}});
+}
+
+void StatusBoard::set_phase(const std::string& phase) {
+  if (phase == phase_) return;
+  phase_ = phase;
+  write();
+  if (phase == "ready") say("agent: ready");
+}
+
+void StatusBoard::write() const {
+  Json steps = Json::array();
+  for (const auto& line : lines_) {
+    steps.push_back({{"id", line.id},
+                     {"describe", line.describe},
+                     {"state", to_string(line.state)},
+                     {"since", format_rfc3339(line.since)},
+                     {"seconds", line.seconds},
+                     {"detail", line.detail},
+                     {"error", line.error}});
+  }
+  const Json all{{"node", node_}, {"role", role_}, {"phase", phase_}, {"steps", std::move(steps)}};
+  if (auto written = write_file_atomic(file_, all.dump(2) + "\n"); !written) {
+    log::debug("status: {}, ignoring", written.error().what);
+  }
+}
+
+void StatusBoard::say(const std::string& line) const {
+  auto fd = open_file(console_, O_WRONLY | O_NOCTTY | O_NONBLOCK);
+  if (!fd) return;  // a host without a console misses nothing: the journal has it too
+  const auto text = fmt::format("bedplate: {}\n", line);
+  if (auto written = write_all(fd->get(), as_byte_span(text)); !written) {
+    log::debug("console: {}, ignoring", written.error().what);
+  }
+}
+
+}  // namespace bedplate::agent
