@@ -35,9 +35,13 @@ std::vector<std::string> strings(const Json& object, const char* key) {
   return out;
 }
 
-/// docker writes "busybox:1" for what is docker.io/library/busybox:1 in full.
-bool is_name(const std::string& tag, const std::string& wanted) {
-  return tag == wanted || "docker.io/" + tag == wanted || "docker.io/library/" + tag == wanted;
+/// Docker's and skopeo's archives differ in whether they write "busybox:1" or the full name.
+std::string full_name(const std::string& name) {
+  const auto slash = name.find('/');
+  if (slash == std::string::npos) return "docker.io/library/" + name;
+  const auto first = name.substr(0, slash);
+  const bool host = first.find_first_of(".:") != std::string::npos || first == "localhost";
+  return host ? name : "docker.io/" + name;
 }
 
 Result<Json> choose(const Json& manifests, const ImageSpec& image) {
@@ -45,7 +49,7 @@ Result<Json> choose(const Json& manifests, const ImageSpec& image) {
   std::string known;
   for (const auto& item : manifests) {
     for (const auto& tag : strings(item, "RepoTags")) {
-      if (is_name(tag, wanted)) return item;
+      if (full_name(tag) == full_name(wanted)) return item;
       known += (known.empty() ? "" : ", ") + tag;
     }
   }

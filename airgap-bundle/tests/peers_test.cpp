@@ -1,0 +1,220 @@
+// What other people's programs make of a bundle, and what Bedplate makes of what they write.
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "airgap-bundle/registry/server.hpp"
+#include "airgap-bundle/tests/fixture.hpp"
+#include "airgap-bundle/tests/programs.hpp"
+#include "core/json.hpp"
+
+namespace bedplate::bundle_test {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr auto name = "registry.example/team/app:1.0";
+
+class PeerTest : public BundleTest {
+ protected:
+  void SetUp() override {
+    BundleTest::SetUp();
+    create(file());
+    auto opened = open(file());
+    ASSERT_OK(opened);
+    reader_.emplace(std::move(*opened));
+  }
+
+  /// Serves the bundle; the answer is "127.0.0.1:<port>".
+  std::string serve() {
+    auto made = registry::BundleRegistry::create(*reader_);
+    EXPECT_TRUE(made);
+    registry_.emplace(std::move(*made));
+    auto started = HttpServer::start(*Ipv4::parse("127.0.0.1"), 0, [this](const auto& request) {
+      return registry_->handle(request);
+    });
+    EXPECT_TRUE(started);
+    server_ = std::move(*started);
+    return fmt::format("127.0.0.1:{}", server_->port());
+  }
+
+  /// A bundle of one image from another source.
+  bundle::Header create_from(const std::string& source, const std::string& more = "") {
+    spec_ = fmt::format(
+        "kind: Bundle\nname: copy\nversion: '1'\nimages:\n"
+        "  - {{name: 'registry.example/team/app:1.0', source: '{}'{}}}\n",
+        source, more);
+    const auto header = try_create(folder() / "copy.bundle");
+    EXPECT_TRUE(header) << header.error().render();
+    const auto copy = open(folder() / "copy.bundle");
+    EXPECT_TRUE(copy && copy->verify(nullptr));
+    return header ? *header : bundle::Header{};
+  }
+
+  static Json diff_ids(const bundle::Reader& reader) {
+    const auto manifest = parse_json(*reader.blob(reader.header().images[0].digest), "manifest");
+    const auto config = Digest::parse((*manifest)["config"]["digest"].get<std::string>());
+    return (*parse_json(*reader.blob(*config), "config"))["rootfs"]["diff_ids"];
+  }
+
+  std::string archive() const { return fmt::format("oci-archive:{}:{}", file().string(), name); }
+  const Digest& digest() const { return reader_->header().images[0].digest; }
+
+  std::optional<bundle::Reader> reader_;
+  std::optional<registry::BundleRegistry> registry_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+#define NEEDS(variable, expression, what) \
+  const auto variable = (expression);     \
+  if (!variable) GTEST_SKIP() << "needs " << (what)
+
+TEST_F(PeerTest, TarListsEveryEntry) {
+  const auto listed = run({"tar", "-tf", file().string()});
+  for (const auto& entry : reader_->header().entries) EXPECT_THAT(listed, HasSubstr(entry.path));
+}
+
+TEST_F(PeerTest, SkopeoReadsTheFileAsItIs) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  const auto text = run({*skopeo, "inspect", archive()});
+  EXPECT_THAT(text, HasSubstr(digest().str()));
+}
+
+TEST_F(PeerTest, SkopeoCopiesFromTheRegistryWithEqualDigests) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  const auto to = folder() / "layout";
+  run({*skopeo, "copy", "--preserve-digests", "--src-tls-verify=false",
+       fmt::format("docker://{}/{}", serve(), name), fmt::format("oci:{}:app", to.string())});
+  EXPECT_TRUE(fs::exists(to / "blobs/sha256" / digest().hex()));
+}
+
+TEST_F(PeerTest, LayoutThatSkopeoWroteKeepsItsDigests) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  const auto to = folder() / "layout";
+  run({*skopeo, "copy", "--preserve-digests", archive(), "oci:" + to.string() + ":app"});
+  EXPECT_EQ(create_from("oci:layout:app").images[0].digest, digest());
+  // There is only one image: its name may be left out.
+  EXPECT_EQ(create_from("oci:layout").images[0].digest, digest());
+}
+
+TEST_F(PeerTest, ArchiveThatSkopeoWroteKeepsItsDigests) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  const auto to = folder() / "image.tar";
+  run({*skopeo, "copy", "--preserve-digests", archive(), "oci-archive:" + to.string() + ":app"});
+  EXPECT_EQ(create_from("oci-archive:image.tar:app").images[0].digest, digest());
+}
+
+TEST_F(PeerTest, DockerArchiveThatSkopeoWroteKeepsItsLayers) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  const auto to = folder() / "docker.tar";
+  const auto plain = (folder() / "plain").string();
+  // Docker's format has no zstd, and skopeo does not unpack on the way to it.
+  run({*skopeo, "copy", "--dest-decompress", archive(), "dir:" + plain});
+  run({*skopeo, "copy", "dir:" + plain, "docker-archive:" + to.string() + ":app:1"});
+  create_from("docker-archive:docker.tar:app:1");
+  const auto copy = open(folder() / "copy.bundle");
+  ASSERT_OK(copy);
+  EXPECT_EQ(diff_ids(*copy), diff_ids(*reader_));
+}
+
+TEST_F(PeerTest, DockerRegistryIsASource) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  NEEDS(daemon, program("docker-registry"), "docker-registry");
+  const auto port = free_port();
+  write(folder() / "registry.yml",
+        fmt::format("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n"
+                    "http: {{addr: '127.0.0.1:{}'}}\n",
+                    (folder() / "registry").string(), port));
+  const Background registry({*daemon, "serve", (folder() / "registry.yml").string()},
+                            folder() / "registry.log");
+  ASSERT_TRUE(wait_for_port(port)) << *read_file(folder() / "registry.log");
+  const auto where = fmt::format("127.0.0.1:{}/team/app:1.0", port);
+  run({*skopeo, "copy", "--preserve-digests", "--dest-tls-verify=false", archive(),
+       "docker://" + where});
+  EXPECT_EQ(create_from("registry:" + where, ", plainHTTP: true").images[0].digest, digest());
+  const auto by_digest = fmt::format("127.0.0.1:{}/team/app@{}", port, digest().str());
+  EXPECT_EQ(create_from("registry:" + by_digest, ", plainHTTP: true").images[0].digest, digest());
+
+  spec_ = fmt::format(
+      "kind: Bundle\nname: a\nversion: '1'\nimages:\n  - {{name: '{}', source: "
+      "'registry:127.0.0.1:{}/team/app:missing', plainHTTP: true}}\n",
+      name, port);
+  const auto missing = try_create(folder() / "missing.bundle");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
+  EXPECT_FALSE(fs::exists(folder() / "missing.bundle"));
+}
+
+/// containerd with a root and a socket of its own.
+class ContainerdTest : public PeerTest {
+ protected:
+  void SetUp() override {
+    PeerTest::SetUp();
+    const auto containerd = payload_program("containerd");
+    const auto ctr = payload_program("ctr");
+    if (!containerd || !ctr) GTEST_SKIP() << "needs containerd: run qemu-tests/payload/build";
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: containerd makes snapshots";
+    const auto home = folder() / "containerd";
+    fs::create_directories(home);
+    write(home / "config.toml",
+          fmt::format("version = 3\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n"
+                      "disabled_plugins = [\"io.containerd.cri.v1.images\", "
+                      "\"io.containerd.cri.v1.runtime\", \"io.containerd.grpc.v1.cri\"]\n"
+                      "[grpc]\n  address = \"{0}/socket\"\n[ttrpc]\n  address = \"{0}/ttrpc\"\n",
+                      home.string()));
+    daemon_.emplace(std::vector{*containerd, std::string("-c"), (home / "config.toml").string()},
+                    home / "log");
+    ctr_ = {*ctr, "-a", (home / "socket").string(), "-n", "k8s.io"};
+    for (int i = 0; i < 200 && !fs::exists(home / "socket"); ++i) ::usleep(100'000);
+  }
+
+  std::string ctr(const std::vector<std::string>& words) {
+    auto argv = ctr_;
+    argv.insert(argv.end(), words.begin(), words.end());
+    return run(std::move(argv));
+  }
+
+  /// Everything that the bundle's images refer to is in containerd's store.
+  void expect_images() {
+    const auto listed = ctr({"images", "ls"});
+    for (const auto& image : reader_->header().images) {
+      EXPECT_THAT(listed, HasSubstr(image.name));
+      EXPECT_THAT(listed, HasSubstr(image.digest.str()));
+    }
+    EXPECT_THAT(ctr({"images", "check"}), HasSubstr("complete"));
+  }
+
+  std::optional<Background> daemon_;
+  std::vector<std::string> ctr_;
+};
+
+TEST_F(ContainerdTest, ImportsTheFileAsItIsAndUnpacksTheImages) {
+  ctr({"images", "import", "--local", "--snapshotter", "native", file().string()});
+  expect_images();
+  // Artifacts are no images: containerd drops their content again.
+  EXPECT_THAT(ctr({"images", "ls", "-q"}), ::testing::Not(HasSubstr("tools")));
+}
+
+TEST_F(ContainerdTest, ImportsThroughTheTransferService) {
+  ctr({"images", "import", "--no-unpack", file().string()});
+  expect_images();
+}
+
+TEST_F(ContainerdTest, PullsThroughAMirrorByTheImagesOwnName) {
+  const auto where = serve();
+  for (const auto* upstream : {"registry.example", "docker.io"}) {
+    write(folder() / "hosts" / upstream / "hosts.toml",
+          fmt::format("server = \"http://{0}\"\n[host.\"http://{0}\"]\n"
+                      "  capabilities = [\"pull\", \"resolve\"]\n",
+                      where));
+  }
+  for (const auto& image : reader_->header().images) {
+    ctr({"images", "pull", "--local", "--snapshotter", "native", "--hosts-dir",
+         (folder() / "hosts").string(), image.name});
+  }
+  expect_images();
+}
+
+}  // namespace
+}  // namespace bedplate::bundle_test
