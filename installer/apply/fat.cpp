@@ -75,8 +75,8 @@ std::optional<std::uint32_t> Fat::volume_id() const {
 }
 
 Result<void> Fat::make_folder(std::string_view path) {
-  // -D s: skip what exists.
-  BP_CHECK(run({"mmd", "-D", "s", fmt::format("::{}", path)}));
+  // -D a: give up on a clash instead of asking.
+  BP_CHECK(run({"mmd", "-D", "a", fmt::format("::{}", path)}));
   return sync_path(device_);
 }
 

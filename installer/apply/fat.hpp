@@ -30,7 +30,7 @@ class Fat {
   /// The volume id, or nothing when this is no FAT32.
   std::optional<std::uint32_t> volume_id() const;
 
-  Result<void> make_folder(std::string_view path);  ///< parents must exist; existing is fine
+  Result<void> make_folder(std::string_view path);  ///< the parent must exist, it must not
   Result<void> put(const std::filesystem::path& from, std::string_view path);
   Result<void> put_text(std::string_view content, std::string_view path);
   /// The file's content. ErrorKind::process when it is not there.

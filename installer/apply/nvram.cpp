@@ -37,9 +37,8 @@ std::vector<BootEntry> parse_boot_entries(std::string_view output) {
     if (!line.starts_with("Boot") || !is_hex4(std::string_view(line).substr(4))) continue;
     BootEntry entry;
     entry.number = line.substr(4, 4);
-    auto rest = line.substr(8);
-    if (rest.starts_with('*')) rest.erase(0, 1);
-    if (rest.starts_with(' ')) rest.erase(0, 1);
+    if (line.size() < 10) continue;
+    const auto rest = line.substr(10);  // behind '*' (active) or ' ', and a blank
     const auto tab = rest.find('\t');
     entry.label = rest.substr(0, tab);
     if (tab != std::string::npos) entry.partition = partition_of(rest.substr(tab + 1));

@@ -76,8 +76,8 @@ class InstallProgress final : public Progress {
 
 }  // namespace
 
-Console::Console(std::filesystem::path device)
-    : device_(std::move(device)), same_(same_device(device_)) {}
+Console::Console(std::filesystem::path device, std::filesystem::path keyboard)
+    : device_(std::move(device)), keyboard_(std::move(keyboard)), same_(same_device(device_)) {}
 
 void Console::say(std::string_view text) {
   const auto line = with_newline(text);
@@ -93,7 +93,7 @@ void Console::page(std::string_view text) {
 
 bool Console::wait_for_enter() {
   std::vector<UniqueFd> open;
-  for (const auto& path : {device_, std::filesystem::path("/dev/tty1")}) {
+  for (const auto& path : {device_, keyboard_}) {
     auto fd = open_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (fd && ::isatty(fd->get()) != 0) open.push_back(std::move(*fd));
   }

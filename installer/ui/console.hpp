@@ -15,7 +15,9 @@ namespace bedplate::installer {
 class Console {
  public:
   /// `device` may be absent; then only standard output is written.
-  explicit Console(std::filesystem::path device = "/dev/console");
+  /// `keyboard`: where Enter may be pressed besides the device.
+  explicit Console(std::filesystem::path device = "/dev/console",
+                   std::filesystem::path keyboard = "/dev/tty1");
 
   /// One line, or several, to both screens.
   void say(std::string_view text);
@@ -26,6 +28,7 @@ class Console {
 
  private:
   std::filesystem::path device_;
+  std::filesystem::path keyboard_;
   bool same_ = false;  ///< standard output is the console already
 };
 
