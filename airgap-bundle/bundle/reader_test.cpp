@@ -237,13 +237,17 @@ TEST_F(ReaderTest, KilledCreateLeavesTheOldBundleAndCanBeRepeated) {
   ASSERT_NE(before, after);
   for (unsigned seed = 0; seed < 20; ++seed) {
     std::mt19937 random(seed);
-    create_and_kill([&] { return try_create(file()); }, static_cast<useconds_t>(random() % 200'000));
+    create_and_kill([&] { return try_create(file()); },
+                    static_cast<useconds_t>(random() % 200'000));
     const auto now = *digest_file(file());
     ASSERT_TRUE(now == before || now == after) << "seed " << seed;
     ASSERT_OK(open(file())->verify(nullptr));
   }
   create(file());
   EXPECT_EQ(*digest_file(file()), after);
+  for (const auto& item : fs::directory_iterator(folder())) {
+    EXPECT_THAT(item.path().string(), ::testing::Not(HasSubstr(".tmp.")));
+  }
 }
 
 }  // namespace

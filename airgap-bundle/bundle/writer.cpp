@@ -1,8 +1,11 @@
 #include "airgap-bundle/bundle/writer.hpp"
 
 #include <cerrno>
+#include <charconv>
+#include <system_error>
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 namespace bedplate::bundle {
@@ -13,9 +16,27 @@ constexpr std::string_view layout_json = R"({"imageLayoutVersion":"1.0.0"})";
 constexpr std::size_t bytes_per_entry = 260;
 constexpr std::size_t bytes_besides = 8192;
 
+/// Unfinished files of processes that were killed: as large as a bundle, and nobody's any more.
+void remove_leftovers(const std::filesystem::path& path) {
+  const auto start = path.filename().string() + ".tmp.";
+  const auto folder = path.parent_path().empty() ? "." : path.parent_path();
+  std::error_code code;
+  for (std::filesystem::directory_iterator it(folder, code), end; !code && it != end;
+       it.increment(code)) {
+    const auto name = it->path().filename().string();
+    pid_t owner = 0;
+    if (!name.starts_with(start)) continue;
+    const auto* last = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data() + start.size(), last, owner);
+    if (parsed.ec != std::errc{} || parsed.ptr != last || owner <= 0) continue;
+    if (::kill(owner, 0) != 0 && errno == ESRCH) ::unlink(it->path().c_str());
+  }
+}
+
 }  // namespace
 
 Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t most_entries) {
+  remove_leftovers(path);
   BP_TRY_DURING(auto file, "creating bundle " + path.string(), AtomicFile::create(path));
   Writer writer(std::move(file));
   const auto json_room = most_entries * bytes_per_entry * 3 + bytes_besides;

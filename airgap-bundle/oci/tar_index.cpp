@@ -1,5 +1,6 @@
 #include "airgap-bundle/oci/tar_index.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <optional>
@@ -117,10 +118,11 @@ Result<TarIndex> TarIndex::read(const fs::path& path) {
     return fail(ErrorKind::corrupt,
                 fmt::format("{} is not a tar archive, or broken at byte {}", path.string(), at));
   };
+  BP_TRY(const auto start, read_text(index.fd_.get(), 0, std::min<std::uint64_t>(end, 6)));
+  BP_CHECK(refuse_compressed(start, path));
   Extension next;
   for (std::uint64_t at = 0; at + block_size <= end;) {
     BP_TRY(const auto block, read_text(index.fd_.get(), at, block_size));
-    if (at == 0) BP_CHECK(refuse_compressed(block, path));
     if (block.find_first_not_of('\0') == std::string::npos) return index;
     if (!checksum_is_right(block)) return broken(at);
     auto size = number(std::string_view(block).substr(124, 12));

@@ -1,0 +1,167 @@
+#include "airgap-bundle/collect/import.hpp"
+
+#include <gmock/gmock.h>
+
+#include "airgap-bundle/oci/media_types.hpp"
+#include "airgap-bundle/tests/fixture.hpp"
+#include "core/json.hpp"
+
+namespace bedplate::bundle_test {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// A layout written by hand: an index over two platforms.
+class ImportTest : public BundleTest {
+ protected:
+  void SetUp() override {
+    BundleTest::SetUp();
+    const auto amd = manifest("amd64");
+    const auto arm = manifest("arm64");
+    index_ = put(Json{{"schemaVersion", 2},
+                      {"mediaType", oci::index_type},
+                      {"manifests", {for_platform(amd, "amd64"), for_platform(arm, "arm64")}}}
+                     .dump(),
+                 oci::index_type);
+    name_root(index_);
+    spec_for("oci:layout");
+  }
+
+  Json put(const std::string& content, std::string_view type) {
+    const auto digest = Digest::of(content);
+    write(layout() / "blobs/sha256" / digest.hex(), content);
+    return {{"mediaType", type}, {"digest", digest.str()}, {"size", content.size()}};
+  }
+
+  Json manifest(const std::string& architecture,
+                const std::string& layer_type = std::string(oci::layer_tar_type)) {
+    const auto config = put(Json{{"os", "linux"},
+                                 {"architecture", architecture},
+                                 {"rootfs", {{"type", "layers"}, {"diff_ids", Json::array()}}}}
+                                .dump(),
+                            oci::config_type);
+    const auto layer = put("a layer for " + architecture, layer_type);
+    return put(Json{{"schemaVersion", 2}, {"config", config}, {"layers", {layer}}}.dump(),
+               oci::manifest_type);
+  }
+
+  static Json for_platform(Json descriptor, const std::string& architecture) {
+    descriptor["platform"] = {{"os", "linux"}, {"architecture", architecture}};
+    return descriptor;
+  }
+
+  void name_root(Json descriptor, const std::string& name = "app") {
+    descriptor["annotations"] = {{oci::ref_name_annotation, name}};
+    write(layout() / "oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    write(layout() / "index.json",
+          Json{{"schemaVersion", 2}, {"manifests", {std::move(descriptor)}}}.dump());
+  }
+
+  void spec_for(const std::string& source, const std::string& more = "") {
+    spec_ = "kind: Bundle\nname: a\nversion: '1'\nimages:\n  - {name: 'r.example/a:1', source: '" +
+            source + "'" + more + "}\n";
+  }
+
+  Error refused() {
+    const auto made = try_create(file());
+    EXPECT_FALSE(made);
+    EXPECT_FALSE(fs::exists(file()));
+    return made ? Error(ErrorKind::internal, "was made") : made.error();
+  }
+
+  fs::path layout() const { return folder() / "layout"; }
+  fs::path blob(const Json& descriptor) const {
+    return layout() / "blobs/sha256" / descriptor["digest"].get<std::string>().substr(7);
+  }
+  Json index_;
+};
+
+TEST_F(ImportTest, TakesThePlatformsManifestByteForByte) {
+  create(file());
+  const auto reader = open(file());
+  ASSERT_OK(reader);
+  ASSERT_OK(reader->verify(nullptr));
+  const auto amd = manifest("amd64");
+  EXPECT_EQ(reader->header().images[0].digest.str(), amd["digest"].get<std::string>());
+  EXPECT_EQ(reader->header().find(*Digest::parse(manifest("arm64")["digest"].get<std::string>())),
+            nullptr);
+  spec_for("oci:layout:app", ", platform: linux/arm64");
+  create(file());
+  EXPECT_EQ(open(file())->header().images[0].digest.str(),
+            manifest("arm64")["digest"].get<std::string>());
+}
+
+TEST_F(ImportTest, MissingPlatformListsTheOthers) {
+  spec_for("oci:layout", ", platform: linux/s390x");
+  const auto error = refused();
+  EXPECT_EQ(error.kind, ErrorKind::not_found);
+  EXPECT_THAT(error.hint, HasSubstr("linux/amd64, linux/arm64"));
+  EXPECT_THAT(error.render(), HasSubstr("bundle.yaml:5"));
+}
+
+TEST_F(ImportTest, UnknownNameListsTheOthers) {
+  spec_for("oci:layout:other");
+  const auto error = refused();
+  EXPECT_EQ(error.kind, ErrorKind::not_found);
+  EXPECT_THAT(error.hint, HasSubstr("app"));
+}
+
+TEST_F(ImportTest, ChangedLayerIsCorrupt) {
+  write(blob(put("a layer for amd64", oci::layer_tar_type)), "a layer for amd63");
+  EXPECT_EQ(refused().kind, ErrorKind::corrupt);
+}
+
+TEST_F(ImportTest, LongerAndShorterLayersAreCorrupt) {
+  const auto layer = blob(put("a layer for amd64", oci::layer_tar_type));
+  write(layer, "a layer for amd64 and more");
+  EXPECT_EQ(refused().kind, ErrorKind::corrupt);
+  write(layer, "a layer");
+  EXPECT_EQ(refused().kind, ErrorKind::corrupt);
+}
+
+TEST_F(ImportTest, ChangedManifestIsCorrupt) {
+  const auto path = blob(manifest("amd64"));
+  auto text = *read_file(path);
+  write(path, text + " ");
+  EXPECT_EQ(refused().kind, ErrorKind::corrupt);
+}
+
+TEST_F(ImportTest, MissingLayerIsNotFound) {
+  fs::remove(blob(put("a layer for amd64", oci::layer_tar_type)));
+  const auto error = refused();
+  EXPECT_EQ(error.kind, ErrorKind::not_found);
+  EXPECT_THAT(error.render(), HasSubstr("r.example/a:1"));
+}
+
+TEST_F(ImportTest, ForeignLayersAreUnsupported) {
+  name_root(manifest("amd64", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"));
+  EXPECT_EQ(refused().kind, ErrorKind::unsupported);
+}
+
+TEST_F(ImportTest, SingleManifestOfAnotherPlatformIsInvalid) {
+  name_root(manifest("arm64"));
+  EXPECT_EQ(refused().kind, ErrorKind::invalid);
+}
+
+TEST_F(ImportTest, Schema1IsUnsupported) {
+  name_root(put(R"({"schemaVersion":1,"fsLayers":[]})", "application/json"));
+  EXPECT_EQ(refused().kind, ErrorKind::unsupported);
+}
+
+TEST_F(ImportTest, MissingSourceSaysWherePathsStart) {
+  spec_for("oci:absent");
+  const auto error = refused();
+  EXPECT_EQ(error.kind, ErrorKind::not_found);
+  EXPECT_THAT(error.hint, HasSubstr("--root"));
+}
+
+TEST_F(ImportTest, ABundleIsASourceItself) {
+  create(file());
+  const auto first = open(file())->header().images[0].digest;
+  spec_for("oci-archive:site.bundle:r.example/a:1");
+  create(folder() / "second.bundle");
+  EXPECT_EQ(open(folder() / "second.bundle")->header().images[0].digest, first);
+}
+
+}  // namespace
+}  // namespace bedplate::bundle_test

@@ -1,0 +1,154 @@
+#include "airgap-bundle/registry/client.hpp"
+
+#include <deque>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/file.hpp"
+
+namespace bedplate::registry {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Answers in the order given, and remembers what was asked.
+class FakeHttp final : public HttpClient {
+ public:
+  struct Answer {
+    int status = 200;
+    std::map<std::string, std::string> headers;
+    std::string body;
+    bool breaks = false;  ///< the connection is lost after the body
+  };
+  Result<HttpResponse> send(const HttpRequest& request) override {
+    requests.push_back(request);
+    if (answers.empty()) return fail(ErrorKind::internal, "no answer left");
+    auto answer = std::move(answers.front());
+    answers.pop_front();
+    if (request.on_body && answer.status < 300) {
+      BP_CHECK(request.on_body(as_byte_span(answer.body)));
+      answer.body.clear();
+    }
+    if (answer.breaks) return fail(ErrorKind::network, "connection lost");
+    return HttpResponse{answer.status, answer.headers, answer.body};
+  }
+  std::string header(std::size_t i, const std::string& name) const {
+    for (const auto& [key, value] : requests.at(i).headers) {
+      if (key == name) return value;
+    }
+    return {};
+  }
+  std::deque<Answer> answers;
+  std::vector<HttpRequest> requests;
+};
+
+class ClientTest : public ::testing::Test {
+ protected:
+  Result<void> fetch(std::string& out) {
+    oci::Descriptor blob;
+    blob.digest = Digest::of(std::string_view("hello"));
+    blob.size = 5;
+    return client_.blob(blob, [&](std::span<const std::byte> data) -> Result<void> {
+      out.append(reinterpret_cast<const char*>(data.data()), data.size());
+      return {};
+    });
+  }
+  FakeHttp http_;
+  Client client_{http_, *oci::Reference::parse("docker.io/library/a:1"), false};
+};
+
+constexpr auto challenge =
+    R"(Bearer realm="https://auth.example/token",service="reg",scope="repository:library/a:pull")";
+
+TEST_F(ClientTest, ManifestWithMediaTypeAndHubsHost) {
+  http_.answers = {{200, {{"content-type", "application/x; charset=utf-8"}}, "{}"}};
+  const auto manifest = client_.manifest("1");
+  ASSERT_TRUE(manifest);
+  EXPECT_EQ(manifest->media_type, "application/x");
+  EXPECT_EQ(http_.requests[0].url, "https://registry-1.docker.io/v2/library/a/manifests/1");
+}
+
+TEST_F(ClientTest, FetchesATokenOnceAndKeepsIt) {
+  http_.answers = {{401, {{"www-authenticate", challenge}}, ""},
+                   {200, {}, R"({"token": "secret"})"},
+                   {200, {}, "{}"},
+                   {200, {}, "{}"}};
+  ASSERT_TRUE(client_.manifest("1"));
+  EXPECT_THAT(http_.requests[1].url, HasSubstr("https://auth.example/token?scope=repository:"));
+  EXPECT_THAT(http_.requests[1].url, HasSubstr("service=reg"));
+  EXPECT_EQ(http_.header(1, "Authorization"), "");
+  EXPECT_EQ(http_.header(2, "Authorization"), "Bearer secret");
+  ASSERT_TRUE(client_.manifest("1"));
+  EXPECT_EQ(http_.requests.size(), 4U);
+  EXPECT_EQ(http_.header(3, "Authorization"), "Bearer secret");
+}
+
+TEST_F(ClientTest, RefusalIsUntrustedAndShowsNoToken) {
+  http_.answers = {{401, {{"www-authenticate", challenge}}, ""},
+                   {200, {}, R"({"access_token": "secret"})"},
+                   {401, {{"www-authenticate", challenge}}, ""}};
+  const auto manifest = client_.manifest("1");
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().kind, ErrorKind::untrusted);
+  EXPECT_THAT(manifest.error().render(), ::testing::Not(HasSubstr("secret")));
+}
+
+TEST_F(ClientTest, TokensAreNotFetchedWithoutTls) {
+  http_.answers = {{401, {{"www-authenticate", "Bearer realm=\"http://auth.example/\""}}, ""}};
+  EXPECT_EQ(client_.manifest("1").error().kind, ErrorKind::untrusted);
+}
+
+TEST_F(ClientTest, OtherAnswersSayWhatToDo) {
+  http_.answers = {{404, {}, R"({"errors":[{"code":"X","message":"no such tag"}]})"},
+                   {429, {}, ""},
+                   {500, {}, "<html>"}};
+  const auto missing = client_.manifest("1");
+  EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(missing.error().what, HasSubstr("no such tag"));
+  EXPECT_THAT(client_.manifest("1").error().hint, HasSubstr("wait"));
+  EXPECT_EQ(client_.manifest("1").error().kind, ErrorKind::network);
+}
+
+TEST_F(ClientTest, BrokenTransferGoesOnWhereItWas) {
+  http_.answers = {{200, {}, "he", true}, {206, {}, "l"}, {206, {}, "llo"}};
+  std::string out;
+  ASSERT_TRUE(fetch(out));
+  EXPECT_EQ(out, "hello");
+  EXPECT_EQ(http_.header(1, "Range"), "bytes=2-2");
+  EXPECT_EQ(http_.header(2, "Range"), "bytes=2-");
+}
+
+TEST_F(ClientTest, RegistryWithoutRangesStartsOverUnnoticed) {
+  http_.answers = {{200, {}, "hel", true}, {200, {}, "hello"}, {200, {}, "hello"}};
+  std::string out;
+  ASSERT_TRUE(fetch(out));
+  EXPECT_EQ(out, "hello");
+  EXPECT_EQ(http_.header(2, "Range"), "");
+}
+
+TEST_F(ClientTest, GivesUpAfterFiveAttempts) {
+  for (int i = 0; i < 9; ++i) http_.answers.push_back({200, {}, "", true});
+  std::string out;
+  const auto fetched = fetch(out);
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().kind, ErrorKind::network);
+  EXPECT_EQ(http_.requests.size(), 5U);
+}
+
+TEST(Challenge, Parses) {
+  const auto parsed = parse_challenge(challenge);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->realm, "https://auth.example/token");
+  EXPECT_EQ(parsed->service, "reg");
+  EXPECT_EQ(parsed->scope, "repository:library/a:pull");
+  EXPECT_EQ(parse_challenge("bearer realm=https://a/,service=b")->service, "b");
+  EXPECT_EQ(parse_challenge("Basic realm=\"x\"").error().kind, ErrorKind::unsupported);
+  for (const auto* text :
+       {"Bearer ", "Bearer realm", "Bearer realm=\"x", "Bearer realm=\"file:///\""}) {
+    EXPECT_FALSE(parse_challenge(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace bedplate::registry
