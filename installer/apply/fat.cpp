@@ -26,10 +26,11 @@ Result<std::uint64_t> read_u16(int fd, std::uint64_t offset) {
 
 }  // namespace
 
-Result<std::string> Fat::run(std::vector<std::string> argv) const {
+Result<std::string> Fat::run(std::vector<std::string> argv, std::string_view input) const {
   argv.insert(argv.begin() + 1, {"-i", drive_});
   Command command;
   command.argv = std::move(argv);
+  command.input = input;
   command.environment = {{"MTOOLSRC", "/dev/null"}, {"MTOOLS_SKIP_CHECK", "1"}};
   return runner_.check(command);
 }
@@ -87,10 +88,9 @@ Result<void> Fat::put(const std::filesystem::path& from, std::string_view path) 
 }
 
 Result<void> Fat::put_text(std::string_view content, std::string_view path) {
-  BP_TRY(const auto folder, TemporaryDirectory::create("bedplate-esp"));
-  const auto file = folder.path() / "content";
-  BP_CHECK(write_file_atomic(file, content));
-  return put(file, path);
+  BP_CHECK_DURING(fmt::format("writing {} to the EFI system partition", path),
+                  run({"mcopy", "-D", "o", "-", fmt::format("::{}", path)}, content));
+  return sync_path(device_);
 }
 
 Result<std::string> Fat::get(std::string_view path) const {

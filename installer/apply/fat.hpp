@@ -37,7 +37,7 @@ class Fat {
   Result<std::string> get(std::string_view path) const;
 
  private:
-  Result<std::string> run(std::vector<std::string> argv) const;
+  Result<std::string> run(std::vector<std::string> argv, std::string_view input = {}) const;
   std::string drive_;
   std::filesystem::path device_;
   ProcessRunner& runner_;
