@@ -163,6 +163,43 @@ std::unique_ptr<Step> api_step(const Context& context) {
       });
 }
 
+constexpr std::string_view admin_access = R"(apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "kubeadm:cluster-admins"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "kubeadm:cluster-admins"}
+)";
+
+/// kubectl with one of kubeadm's kubeconfigs.
+Command kubectl_as(const Context& context, std::string_view kubeconfig,
+                   std::vector<std::string> words) {
+  Command out;
+  out.argv = {Context::program("kubectl"), "--kubeconfig",
+              context.at("/etc/kubernetes").append(kubeconfig).string(), "--request-timeout=60s"};
+  out.argv.insert(out.argv.end(), words.begin(), words.end());
+  out.timeout = std::chrono::minutes(2);
+  return out;
+}
+
+/// The group of admin.conf has no rights until somebody binds it to cluster-admin. kubeadm does so
+/// in whichever phase first talks to the cluster; our probes talk to it before.
+std::unique_ptr<Step> admin_step(const Context& context) {
+  return make_step(
+      "admin-access", "give the administrators' group its rights",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const auto answer,
+               context.runner->run(kubectl_as(context, "admin.conf", {"auth", "can-i", "*", "*"})));
+        return answer.status == 0 ? ProbeResult::satisfied() : ProbeResult::missing();
+      },
+      [&context]() -> Result<void> {
+        auto apply = kubectl_as(context, "super-admin.conf", {"apply", "--server-side", "-f", "-"});
+        apply.input = admin_access;
+        BP_CHECK(context.runner->check(apply));
+        return {};
+      });
+}
+
 std::unique_ptr<Step> mark_step(const Context& context) {
   return make_step(
       "kubeadm-mark", "mark the node as a control plane",
@@ -297,6 +334,7 @@ StepList control_plane_steps(const Context& context) {
                  {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"}));
   steps.push_back(kubelet_running_step(context));
   steps.push_back(api_step(context));
+  steps.push_back(admin_step(context));
   add_cluster_steps(context, steps);
   return steps;
 }
