@@ -1,0 +1,208 @@
+// Steps that are killed at random instants and run again end in the same state.
+
+#include <algorithm>
+#include <cstdlib>
+#include <random>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/digest.hpp"
+#include "core/file.hpp"
+#include "core/process_fake.hpp"
+#include "node-agent/context.hpp"
+#include "node-agent/host/render.hpp"
+#include "node-agent/status.hpp"
+
+namespace bedplate::agent {
+namespace {
+
+/// kubeadm, systemctl and kubectl as far as the steps see them: they change files below the root,
+/// slowly enough to be killed in the middle, and not atomically, as the real ones.
+class Machine {
+ public:
+  explicit Machine(std::filesystem::path root) : root_(std::move(root)) {
+    context.root = root_;
+    context.site = read_site(std::string(BEDPLATE_SOURCE_DIR) + "/examples/two-nodes.yaml").value();
+    context.self = context.site.nodes[0];
+    context.bundle.images = {"registry.k8s.io/etcd:1", "registry.k8s.io/coredns/coredns:1",
+                             "registry.k8s.io/pause:1"};
+    context.runner = &runner;
+    context.clock = &clock;
+    script();
+  }
+
+  StepList steps() const { return control_plane_steps(context); }
+
+  FakeProcessRunner runner;
+  FakeClock clock;
+  Context context;
+
+ private:
+  /// Truncates, waits, writes: a kill leaves an empty file.
+  void slowly(const std::string& path, const std::string& content) const {
+    const auto full = context.at(path);
+    std::filesystem::create_directories(full.parent_path());
+    auto fd = open_file(full, O_WRONLY | O_CREAT | O_TRUNC);
+    ::usleep(300);
+    (void)write_all(fd->get(), as_byte_span(content));
+  }
+
+  void phase(const std::string& words, std::vector<std::string> paths) {
+    runner.on("/opt/bedplate/current/bin/kubeadm init phase " + words,
+              [this, paths](const Command&) -> Result<ProcessResult> {
+                for (const auto& path : paths) slowly(path, "made by kubeadm\n");
+                return ProcessResult{};
+              });
+  }
+
+  void script() {
+    std::vector<std::string> pki;
+    for (const auto* name : {"ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca",
+                             "front-proxy-client", "etcd/ca", "etcd/server", "etcd/peer",
+                             "etcd/healthcheck-client", "apiserver-etcd-client"}) {
+      pki.push_back(fmt::format("/etc/kubernetes/pki/{}.crt", name));
+      pki.push_back(fmt::format("/etc/kubernetes/pki/{}.key", name));
+    }
+    pki.insert(pki.end(), {"/etc/kubernetes/pki/sa.key", "/etc/kubernetes/pki/sa.pub"});
+    phase("certs all", pki);
+    phase("kubeconfig all",
+          {"/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf",
+           "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/controller-manager.conf",
+           "/etc/kubernetes/scheduler.conf"});
+    phase("etcd local", {"/etc/kubernetes/manifests/etcd.yaml"});
+    phase("control-plane all", {"/etc/kubernetes/manifests/kube-apiserver.yaml",
+                                "/etc/kubernetes/manifests/kube-controller-manager.yaml",
+                                "/etc/kubernetes/manifests/kube-scheduler.yaml"});
+    phase("kubelet-start", {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"});
+    for (const auto* words : {"upload-config", "mark-control-plane", "bootstrap-token", "addon"}) {
+      phase(words, {});
+    }
+    runner.on("sync", ProcessResult{});
+    runner.on("systemctl", ProcessResult{0, "active\n", ""});
+    runner.on("/opt/bedplate/current/bin/kubectl", ProcessResult{0, "node/node-1\n", ""});
+  }
+
+  std::filesystem::path root_;
+};
+
+/// Path and content of every file below.
+std::string state_of(const std::filesystem::path& root) {
+  std::vector<std::string> lines;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    if (!entry.is_regular_file()) continue;
+    lines.push_back(entry.path().lexically_relative(root).string() + " " +
+                    Digest::of(read_file(entry.path()).value()).hex());
+  }
+  std::ranges::sort(lines);
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
+TEST(Convergence, KilledAtAnyInstantItEndsTheSame) {
+  auto reference = *TemporaryDirectory::create("bedplate-converge");
+  {
+    Machine machine(reference.path());
+    const auto steps = machine.steps();
+    ASSERT_TRUE(run_steps(steps, {}, machine.clock));
+  }
+  const auto wanted = state_of(reference.path());
+  unsigned first = 1;
+  unsigned last = 20;
+  if (const char* seed = std::getenv("BEDPLATE_SEED"); seed != nullptr) {
+    first = last = static_cast<unsigned>(std::atoi(seed));
+  }
+  for (auto seed = first; seed <= last; ++seed) {
+    auto folder = *TemporaryDirectory::create("bedplate-converge");
+    std::minstd_rand random(seed);
+    for (int cut = 0; cut < 3; ++cut) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        Machine machine(folder.path());
+        const auto steps = machine.steps();
+        ::_exit(run_steps(steps, {}, machine.clock) ? 0 : 1);
+      }
+      ::usleep(static_cast<useconds_t>(random() % 15000));
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, 0);
+    }
+    Machine machine(folder.path());
+    const auto steps = machine.steps();
+    const auto ended = run_steps(steps, {}, machine.clock);
+    ASSERT_TRUE(ended) << "BEDPLATE_SEED=" << seed << "\n" << ended.error().render();
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      // A temporary file of a killed writer may stay; it is overwritten by the next of its number.
+      if (entry.path().string().find(".tmp.") != std::string::npos) {
+        std::filesystem::remove(entry.path());
+      }
+    }
+    EXPECT_EQ(state_of(folder.path()), wanted) << "BEDPLATE_SEED=" << seed;
+  }
+}
+
+TEST(Convergence, KeysOfAnExistingClusterAreNeverMadeAnew) {
+  auto folder = *TemporaryDirectory::create("bedplate-converge");
+  Machine machine(folder.path());
+  std::filesystem::create_directories(machine.context.at("/var/lib/etcd/member"));
+  const auto steps = machine.steps();
+  const auto refused = run_steps(steps, {}, machine.clock);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
+  for (const auto& command : machine.runner.commands) {
+    EXPECT_EQ(command.find("certs"), std::string::npos) << command;
+  }
+}
+
+TEST(Convergence, ASecondPassChangesNothing) {
+  auto folder = *TemporaryDirectory::create("bedplate-converge");
+  Machine machine(folder.path());
+  const auto steps = machine.steps();
+  ASSERT_TRUE(run_steps(steps, {}, machine.clock));
+  machine.runner.commands.clear();
+  ASSERT_TRUE(run_steps(steps, {}, machine.clock));
+  for (const auto& command : machine.runner.commands) {
+    EXPECT_EQ(command.find("bin/kubeadm "), std::string::npos) << command;
+  }
+}
+
+class Board : public testing::Test {
+ protected:
+  Json status() { return read_json(folder_.path() / "status.json").value(); }
+  std::string console() { return read_file(folder_.path() / "console").value(); }
+  void SetUp() override { ASSERT_TRUE(write_file_atomic(folder_.path() / "console", "")); }
+
+  TemporaryDirectory folder_ = *TemporaryDirectory::create("bedplate-board");
+  FakeClock clock_;
+  StatusBoard board_{folder_.path() / "status.json", folder_.path() / "console", clock_, "node-1",
+                     "worker"};
+};
+
+TEST_F(Board, ShowsTheErrorWithItsHintAndTellsTheConsoleOnce) {
+  const Error error = Error(ErrorKind::network, "no answer").during("joining").with_hint("wait");
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    board_.on_step({"join", "join", StepState::applying, "", {}, std::nullopt});
+    board_.on_step({"join", "join", StepState::failed, "", {}, error});
+  }
+  const auto step = status()["steps"][0];
+  EXPECT_EQ(step["state"], "failed");
+  EXPECT_EQ(step["error"]["hint"], "wait");
+  EXPECT_EQ(step["error"]["while"][0], "joining");
+  // The file is opened anew for each line, as a console is: the last line is what it shows.
+  EXPECT_EQ(console().find("started"), std::string::npos);
+  board_.on_step({"join", "join", StepState::satisfied, "", std::chrono::seconds(3), std::nullopt});
+  EXPECT_TRUE(status()["steps"][0]["error"].is_null());
+  EXPECT_NE(console().find("bedplate: agent/join: ok (3.0 s)"), std::string::npos);
+}
+
+TEST_F(Board, ReadyIsSaidWhenItBegins) {
+  board_.set_phase("ready");
+  EXPECT_EQ(status()["phase"], "ready");
+  EXPECT_EQ(console(), "bedplate: agent: ready\n");
+}
+
+}  // namespace
+}  // namespace bedplate::agent
