@@ -23,7 +23,8 @@ std::string live_kernel_line(const Verity& verity, std::string_view medium_uuid,
       "ro root=/dev/mapper/root rootfstype=squashfs roothash={} systemd.verity_root_data={} "
       "systemd.verity_root_hash={} systemd.verity_root_options=hash-offset={} "
       "rd.systemd.mount-extra=UUID={}:/run/medium:iso9660:ro systemd.volatile=state "
-      "systemd.gpt_auto=no bedplate.mode=live console=tty0 console=ttyS0,115200 panic=5",
+      "systemd.gpt_auto=no systemd.default_device_timeout_sec=180 systemd.tty.term.console=dumb "
+      "bedplate.mode=live console=tty0 console=ttyS0,115200 panic=5",
       verity.root_hash, kLoop, kLoop, verity.hash_offset, medium_uuid);
   for (const auto& argument : extra) line += ' ' + argument;
   return line;

@@ -14,7 +14,9 @@ namespace bedplate::image {
 Result<void> check_kernel_argument(std::string_view argument);
 
 /// Kernel line of the medium: verity root on the loop device of system.img, the medium (found by
-/// its ISO 9660 UUID) on /run/medium, /var in memory.
+/// its ISO 9660 UUID) on /run/medium, /var in memory. Disks get three minutes to show up (large
+/// controllers take more than systemd's 90 s); the console gets no escape sequences, as it may be
+/// a log.
 std::string live_kernel_line(const Verity& verity, std::string_view medium_uuid,
                              const std::vector<std::string>& extra);
 

@@ -16,7 +16,9 @@ TEST(KernelLine, LiveGolden) {
                 " systemd.verity_root_hash=/dev/disk/by-loop-ref/system"
                 " systemd.verity_root_options=hash-offset=8192"
                 " rd.systemd.mount-extra=UUID=2026-01-02-03-04-05-00:/run/medium:iso9660:ro"
-                " systemd.volatile=state systemd.gpt_auto=no bedplate.mode=live"
+                " systemd.volatile=state systemd.gpt_auto=no"
+                " systemd.default_device_timeout_sec=180 systemd.tty.term.console=dumb"
+                " bedplate.mode=live"
                 " console=tty0 console=ttyS0,115200 panic=5 mitigations=off x=y");
 }
 
@@ -35,7 +37,8 @@ TEST(KernelLine, InstalledGolden) {
             " systemd.verity_root_hash=PARTUUID=<system>"
             " systemd.verity_root_options=hash-offset=8192"
             " systemd.mount-extra=PARTUUID=<state>:/var:ext4:x-initrd.mount,noatime"
-            " systemd.gpt_auto=no bedplate.mode=installed bedplate.slot=a bedplate.site=<site>"
+            " systemd.gpt_auto=no systemd.default_device_timeout_sec=180"
+            " systemd.tty.term.console=dumb bedplate.mode=installed bedplate.slot=a bedplate.site=<site>"
             " console=tty0 console=ttyS0,115200 panic=5 mitigations=off ; then\n"
             "  if initrd ($esp)/bedplate/a/initrd.img ; then\n"
             "    boot\n"
