@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/clock.hpp"
+#include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "installer/apply/installation.hpp"
@@ -17,6 +18,7 @@ namespace bedplate::installer {
 namespace {
 
 constexpr std::string_view kStateMount = "/run/bedplate/install/state";
+constexpr std::string_view kLock = "/run/bedplate/install.lock";
 
 enum class Outcome { shown, installed, restart_to_disk };
 
@@ -27,6 +29,8 @@ class Attempt {
       : options_(options), console_(console), runner_(runner), clock_(clock) {}
 
   Result<Outcome> run() {
+    BP_CHECK(make_directories("/run/bedplate"));
+    BP_TRY(const auto lock, FileLock::acquire(kLock, false));
     BP_TRY(const auto keys, read_trusted_keys(options_.trust));
     const auto bundles = make_bundle_checker(keys);
     BP_TRY(const auto medium, read_medium(options_.medium, keys, *bundles));

@@ -172,6 +172,10 @@ TEST_F(Apply, SurvivesKillsAtAnyInstant) {
   };
   const auto first = number("BEDPLATE_SEED", 1);
   const auto last = std::getenv("BEDPLATE_SEED") != nullptr ? first : number("BEDPLATE_KILLS", 20);
+  LoopDisk decoy(path("decoy"), std::uint64_t{64} << 20);
+  SystemProcessRunner runner;
+  ASSERT_TRUE(runner.check({"mkfs.ext4", "-q", "/dev/" + decoy.name()}));
+  const auto decoy_before = digest_of(decoy.file());
   for (unsigned seed = first; seed <= last; ++seed) {
     SCOPED_TRACE(fmt::format("BEDPLATE_SEED={}", seed));
     std::mt19937 random(seed);
@@ -183,6 +187,7 @@ TEST_F(Apply, SurvivesKillsAtAnyInstant) {
     const auto done = install_on(medium_, disk.name(), mount());
     ASSERT_TRUE(done) << done.error().render();
     ASSERT_EQ(fingerprint_of(disk.name(), mount()), wanted);
+    ASSERT_EQ(digest_of(decoy.file()), decoy_before);
     fs::remove(disk.file());
   }
 }

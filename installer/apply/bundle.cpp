@@ -50,10 +50,15 @@ std::unique_ptr<BundleChecker> make_bundle_checker(std::vector<PublicKey> truste
 }
 
 Result<std::vector<PublicKey>> read_trusted_keys(const std::filesystem::path& path) {
-  BP_TRY_DURING(const auto content, "reading the bundle keys this system accepts",
-                read_file(path, 1 << 20));
+  const auto content = read_file(path, 1 << 20);
+  if (!content) {
+    return fail(Error(content.error())
+                    .during("reading the bundle keys this system accepts")
+                    .with_hint("run this in the system that the medium starts, or name the file "
+                               "with --trust"));
+  }
   std::vector<PublicKey> out;
-  std::istringstream lines(content);
+  std::istringstream lines(*content);
   for (std::string line; std::getline(lines, line);) {
     if (line.empty() || line.starts_with('#')) continue;
     BP_TRY_DURING(out.emplace_back(), "reading " + path.string(), PublicKey::parse(line));
