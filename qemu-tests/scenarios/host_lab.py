@@ -135,13 +135,14 @@ class Host:
                          **options).stdout
 
     def agent_pid(self):
-        pid = self.exec("systemctl", "show", "-P", "MainPID", "bedplate-agent.service").stdout.strip()
-        return int(pid)
+        pid = self.exec("systemctl", "show", "-P", "MainPID", "bedplate-agent.service", check=False).stdout.strip()
+        return int(pid or 0)
 
     def kill_agent(self):
-        """SIGKILL; systemd starts it again. Returns what it was doing."""
+        """SIGKILL for the agent; systemd starts it again. Returns what it was doing."""
+        wait_for(f"{self.name}: an agent to kill", lambda: self.agent_pid() > 0 and self.status(), 120, pause=0.2)
         doing = [step["id"] for step in self.status()["steps"] if step["state"] == "applying"]
-        self.exec("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "bedplate-agent.service")
+        self.exec("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "bedplate-agent.service", check=False)
         return doing[0] if doing else "nothing"
 
     def resident_kib(self):
