@@ -12,7 +12,7 @@ namespace bedplate::bundle {
 namespace {
 
 constexpr std::string_view layout_json = R"({"imageLayoutVersion":"1.0.0"})";
-/// What one entry, and one image or artifact name, may take of the header's JSON.
+/// What one entry may take of the header's JSON: a path, a digest, two numbers.
 constexpr std::size_t bytes_per_entry = 260;
 constexpr std::size_t bytes_besides = 8192;
 
@@ -35,11 +35,12 @@ void remove_leftovers(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t most_entries) {
+Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t most_entries,
+                              std::size_t name_bytes) {
   remove_leftovers(path);
   BP_TRY_DURING(auto file, "creating bundle " + path.string(), AtomicFile::create(path));
   Writer writer(std::move(file));
-  const auto json_room = most_entries * bytes_per_entry * 3 + bytes_besides;
+  const auto json_room = most_entries * bytes_per_entry + name_bytes + bytes_besides;
   writer.reserved_ = padded(preamble_size + json_room);
   writer.end_ = tar_block + writer.reserved_;
   return writer;

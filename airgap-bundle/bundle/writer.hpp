@@ -28,8 +28,10 @@ struct Descriptor {
 /// A writer that is dropped or killed leaves nothing at the final path.
 class Writer {
  public:
-  /// `most_entries` bounds the number of blobs; room for their header entries is reserved.
-  static Result<Writer> create(const std::filesystem::path& path, std::size_t most_entries);
+  /// `most_entries` bounds the number of blobs, `name_bytes` the JSON of all images and artifacts;
+  /// room for both, and 8 KiB, is reserved in the header.
+  static Result<Writer> create(const std::filesystem::path& path, std::size_t most_entries,
+                               std::size_t name_bytes = 0);
 
   /// A blob that is in memory. One that is there already is not written again.
   Result<Descriptor> add(std::string_view content);

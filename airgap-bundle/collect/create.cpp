@@ -13,6 +13,7 @@
 #include "airgap-bundle/collect/compress.hpp"
 #include "airgap-bundle/collect/import.hpp"
 #include "airgap-bundle/collect/layer.hpp"
+#include "airgap-bundle/oci/manifest.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
@@ -20,8 +21,8 @@
 namespace bedplate::collect {
 namespace {
 
-/// An image copied from elsewhere may have this many blobs (layers, manifests, configurations).
-constexpr std::size_t most_blobs_per_import = 300;
+/// An image copied from elsewhere may have this many blobs: its layers, manifest, configuration.
+constexpr std::size_t most_blobs_per_import = oci::most_layers + 2;
 
 Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
   return {{"mediaType", type}, {"digest", blob.digest.str()}, {"size", blob.size}};
@@ -91,7 +92,7 @@ class Creation {
   Result<bundle::Header> run(const PrivateKey& key) {
     BP_CHECK(expand_files());
     BP_CHECK(check_space());
-    BP_TRY(auto writer, bundle::Writer::create(options_.output, most_entries()));
+    BP_TRY(auto writer, bundle::Writer::create(options_.output, most_entries(), name_bytes()));
     if (progress_ != nullptr) progress_->begin("create " + options_.output.string(), input_size_);
     for (const auto& image : spec_.images) {
       BP_CHECK_DURING(
@@ -148,6 +149,23 @@ class Creation {
     return count;
   }
 
+  /// What the header will say about images and artifacts, with digests of the right length.
+  std::size_t name_bytes() const {
+    bundle::Header header;
+    for (const auto& image : spec_.images) {
+      header.images.push_back({image.name.str(),
+                               {},
+                               std::string(oci::docker_list_type),
+                               provenance_of(image.annotations)});
+    }
+    for (const auto& files : spec_.files) {
+      header.artifacts.push_back({files.name, files.version, {}, provenance_of(files.annotations)});
+    }
+    header.name = spec_.name;
+    header.version = spec_.version;
+    return bundle::to_json_text(header).size();
+  }
+
   Result<void> add_image(bundle::Writer& writer, const ImageSpec& image) {
     Imported imported;
     if (image.source.kind == SourceKind::rootfs) {
@@ -163,6 +181,9 @@ class Creation {
                        {"annotations",
                         {{oci::ref_name_annotation, image.name.str()},
                          {oci::containerd_name_annotation, image.name.str()}}}});
+    if (!imported.upstream_index.empty()) {
+      images_.back()["annotations"]["dev.bedplate.upstream-index"] = imported.upstream_index;
+    }
     return {};
   }
 
@@ -192,7 +213,7 @@ class Creation {
                   {"layers", {descriptor_json(oci::layer_zstd_type, layer.blob)}}};
     if (!image.annotations.empty()) manifest["annotations"] = image.annotations;
     BP_TRY(const auto blob, writer.add(manifest.dump()));
-    return Imported{blob.digest, std::string(oci::manifest_type), blob.size};
+    return Imported{blob.digest, std::string(oci::manifest_type), blob.size, {}};
   }
 
   Result<Json> add_file(bundle::Writer& writer, const ArtifactFile& file) {

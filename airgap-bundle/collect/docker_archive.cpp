@@ -98,6 +98,10 @@ Result<Imported> import_docker_archive(bundle::Writer& writer, const ImageSpec& 
   BP_TRY(const auto config_value, parse_json(config, config_path));
   const auto diff_ids = strings(config_value.value("rootfs", Json::object()), "diff_ids");
   const auto paths = strings(chosen, "Layers");
+  if (paths.size() > oci::most_layers) {
+    return fail(ErrorKind::invalid, fmt::format("the image has {} layers; {} are allowed",
+                                                paths.size(), oci::most_layers));
+  }
   if (paths.empty() || paths.size() != diff_ids.size()) {
     return fail(ErrorKind::corrupt, fmt::format("the archive has {} layers, its configuration {}",
                                                 paths.size(), diff_ids.size()));
@@ -115,7 +119,7 @@ Result<Imported> import_docker_archive(bundle::Writer& writer, const ImageSpec& 
                       {"config", oci::descriptor_json(config_descriptor)},
                       {"layers", std::move(layers)}};
   BP_TRY(const auto blob, writer.add(manifest.dump()));
-  return Imported{blob.digest, std::string(oci::media::manifest), blob.size};
+  return Imported{blob.digest, std::string(oci::media::manifest), blob.size, {}};
 }
 
 }  // namespace bedplate::collect

@@ -14,7 +14,8 @@ namespace bedplate::collect {
 struct Imported {
   Digest digest;  ///< of the manifest that the name stands for
   std::string media_type;
-  std::uint64_t size = 0;  ///< of the manifest
+  std::uint64_t size = 0;      ///< of the manifest
+  std::string upstream_index;  ///< digest of the index that it was chosen from, or empty
 };
 
 /// Copies one image with everything it refers to from its source (a layout, an archive or a

@@ -85,6 +85,13 @@ TEST_F(ImportTest, TakesThePlatformsManifestByteForByte) {
   EXPECT_EQ(reader->header().images[0].digest.str(), amd["digest"].get<std::string>());
   EXPECT_EQ(reader->header().find(*Digest::parse(manifest("arm64")["digest"].get<std::string>())),
             nullptr);
+  const auto* index_entry = &reader->header().entries.back();
+  ASSERT_EQ(index_entry->path, "index.json");
+  std::string text(index_entry->size, '\0');
+  ASSERT_OK(read_exactly_at(reader->fd(),
+                            std::as_writable_bytes(std::span(text.data(), text.size())),
+                            index_entry->offset));
+  EXPECT_THAT(text, HasSubstr(index_["digest"].get<std::string>()));
   spec_for("oci:layout:app", ", platform: linux/arm64");
   create(file());
   EXPECT_EQ(open(file())->header().images[0].digest.str(),
@@ -153,6 +160,38 @@ TEST_F(ImportTest, MissingSourceSaysWherePathsStart) {
   const auto error = refused();
   EXPECT_EQ(error.kind, ErrorKind::not_found);
   EXPECT_THAT(error.hint, HasSubstr("--root"));
+}
+
+TEST_F(ImportTest, ManyLongNamesFitIntoTheHeader) {
+  spec_ = "kind: Bundle\nname: a\nversion: '1'\nimages:\n";
+  for (int i = 0; i < 40; ++i) {
+    spec_ += "  - {name: 'r.example/" + std::string(200, 'n') + ":" + std::to_string(i) +
+             "', source: 'rootfs:app', annotations: {dev.bedplate.provenance: '" +
+             std::string(2000, '"') + "'}}\n";
+  }
+  create(file());
+  const auto reader = open(file());
+  ASSERT_OK(reader);
+  ASSERT_OK(reader->verify(nullptr));
+  EXPECT_EQ(reader->header().images.size(), 40U);
+}
+
+TEST_F(ImportTest, TheMostLayersFitIntoTheHeader) {
+  const auto image = [&](std::size_t count) {
+    Json layers = Json::array();
+    for (std::size_t i = 0; i < count; ++i) {
+      layers.push_back(put("layer " + std::to_string(i), oci::layer_tar_type));
+    }
+    const auto config = put(R"({"os":"linux","architecture":"amd64"})", oci::config_type);
+    return put(Json{{"schemaVersion", 2}, {"config", config}, {"layers", layers}}.dump(),
+               oci::manifest_type);
+  };
+  name_root(image(127));
+  create(file());
+  ASSERT_OK(open(file())->verify(nullptr));
+  fs::remove(file());
+  name_root(image(128));
+  EXPECT_EQ(refused().kind, ErrorKind::invalid);
 }
 
 TEST_F(ImportTest, ABundleIsASourceItself) {

@@ -9,8 +9,6 @@
 namespace bedplate::oci {
 namespace {
 
-constexpr std::size_t most_layers = 256;
-
 Result<Json> parse_document(std::string_view text) {
   BP_TRY(auto value, parse_json(text, "the manifest"));
   if (!value.is_object()) return fail(ErrorKind::invalid, "the manifest is not a JSON object");

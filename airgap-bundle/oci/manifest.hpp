@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "core/result.hpp"
 
 namespace bedplate::oci {
+
+/// As many as overlayfs and Docker stack.
+inline constexpr std::size_t most_layers = 127;
 
 /// An image manifest, OCI or Docker schema 2: what it refers to.
 struct Manifest {
@@ -23,7 +27,7 @@ bool is_manifest(std::string_view media_type);
 Result<std::string> manifest_media_type(std::string_view text, std::string_view announced);
 
 /// ErrorKind::unsupported for layers that may not be copied; invalid when it is no manifest or has
-/// more than 256 layers.
+/// more than most_layers.
 Result<Manifest> parse_manifest(std::string_view text);
 
 /// The one child of an index for that platform. ErrorKind::not_found lists the platforms there are.
