@@ -200,41 +200,6 @@ std::unique_ptr<Step> admin_step(const Context& context) {
       });
 }
 
-constexpr std::string_view admin_access = R"(apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: "kubeadm:cluster-admins"}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "kubeadm:cluster-admins"}
-)";
-
-/// admin.conf has no rights of its own until this binding is there; kubeadm makes it in passing,
-/// with super-admin.conf, and our probes ask before kubeadm runs.
-std::unique_ptr<Step> admin_access_step(const Context& context) {
-  const auto kubectl = [&context](std::vector<std::string> words, std::string_view input) {
-    Command command;
-    command.argv = {Context::program("kubectl"), "--kubeconfig",
-                    context.at("/etc/kubernetes/super-admin.conf").string(),
-                    "--request-timeout=60s"};
-    command.argv.insert(command.argv.end(), words.begin(), words.end());
-    command.input = input;
-    command.timeout = std::chrono::minutes(2);
-    return context.runner->check(command);
-  };
-  return make_step(
-      "admin-access", "give the administrators' group its rights",
-      [kubectl]() -> Result<ProbeResult> {
-        BP_TRY(const auto found, kubectl({"get", "clusterrolebinding", "kubeadm:cluster-admins",
-                                          "--ignore-not-found", "-o", "name"},
-                                         {}));
-        return found.empty() ? ProbeResult::missing() : ProbeResult::satisfied();
-      },
-      [kubectl]() -> Result<void> {
-        BP_CHECK(kubectl({"apply", "--server-side", "-f", "-"}, admin_access));
-        return {};
-      });
-}
-
 std::unique_ptr<Step> mark_step(const Context& context) {
   return make_step(
       "kubeadm-mark", "mark the node as a control plane",
@@ -316,7 +281,6 @@ std::vector<std::string> in_kube_system(std::string kind, std::string name) {
 }
 
 void add_cluster_steps(const Context& context, StepList& steps) {
-  steps.push_back(admin_access_step(context));
   steps.push_back(object_step(context, "kubeadm-upload-config", "store the cluster's configuration",
                               {"upload-config", "all"},
                               {in_kube_system("configmap", "kubeadm-config"),
