@@ -128,9 +128,10 @@ std::string server_manifest(std::string_view image, std::string_view server,
 
 std::string client_manifest(std::string_view image, std::string_view client, std::string_view job) {
   // BusyBox's nslookup ignores search domains, so the full name is put together from the first one.
+  // Debian's static wget crashes with -T.
   constexpr std::string_view kScript =
       "domain=$(awk '/^search/ {print $2}' /etc/resolv.conf) && name=web.$domain && "
-      "echo \"name: $name\" && nslookup \"$name\" && wget -q -T 20 -O - \"http://$name/\"";
+      "echo \"name: $name\" && nslookup \"$name\" && timeout 20 wget -q -O - \"http://$name/\"";
   auto out = object("batch/v1", "Job", job);
   auto spec = pod_spec(client, image, kScript);
   spec["restartPolicy"] = "Never";
