@@ -112,7 +112,12 @@ TEST_F(Apply, RefusesADamagedBundleBeforeTheFirstWrite) {
   LoopDisk disk(path("disk"), kSmall);
   const auto done = install_on(medium_, disk.name(), mount());
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().kind, ErrorKind::corrupt) << done.error().render();
+  EXPECT_EQ(done.error().kind, ErrorKind::corrupt);
+  const auto text = done.error().render();
+  EXPECT_THAT(text, HasSubstr("differs from what was signed"));
+  EXPECT_THAT(text, HasSubstr("site.bundle"));
+  EXPECT_THAT(text, HasSubstr("hint:"));
+  RecordProperty("error", text);
   EXPECT_EQ(blocks_of(disk.file()), 0U) << "something was written";
 }
 

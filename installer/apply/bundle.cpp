@@ -18,14 +18,12 @@ class Checker final : public BundleChecker {
 
 #ifdef BEDPLATE_READS_BUNDLES
   Result<BundleFacts> open(const std::filesystem::path& file) override {
-    BP_TRY_DURING(const auto reader, "opening bundle " + file.string(),
-                  bundle::Reader::open(file, trusted_));
+    BP_TRY(const auto reader, bundle::Reader::open(file, trusted_));
     return BundleFacts{reader.header().name, reader.header().version, reader.file_size()};
   }
 
   Result<void> verify(const std::filesystem::path& file, Progress* progress) override {
-    BP_TRY_DURING(const auto reader, "opening bundle " + file.string(),
-                  bundle::Reader::open(file, trusted_));
+    BP_TRY(const auto reader, bundle::Reader::open(file, trusted_));
     BP_CHECK_DURING("checking bundle " + file.string(), reader.verify(progress));
     return {};
   }
