@@ -2,85 +2,26 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <memory>
 #include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <yaml-cpp/yaml.h>
 
 #include "core/file.hpp"
 #include "core/json.hpp"
+#include "core/yaml_tree.hpp"
 
 namespace bedplate {
 namespace {
 
 constexpr std::uint64_t largest_file = 4ULL << 20;
-constexpr int most_nodes = 10'000;
 
 struct Document {
   std::string file;
   std::vector<Finding> findings;
 };
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const auto above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-/// Counts nodes as often as they are reached, so that aliases of aliases cannot explode later.
-bool within_limit(const YAML::Node& node, int& left, int depth) {
-  if (--left < 0 || depth > 64) return false;
-  if (node.IsMap()) {
-    return std::ranges::all_of(node, [&](const auto& pair) {
-      return within_limit(pair.first, left, depth + 1) &&
-             within_limit(pair.second, left, depth + 1);
-    });
-  }
-  if (node.IsSequence()) {
-    return std::ranges::all_of(
-        node, [&](const auto& item) { return within_limit(item, left, depth + 1); });
-  }
-  return true;
-}
-
-bool looks_like_number(const std::string& text) {
-  double value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  return !text.empty() && parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
-}
-
-Json to_json(const YAML::Node& node) {
-  if (node.IsMap()) {
-    Json out = Json::object();
-    for (const auto& pair : node) out[pair.first.Scalar()] = to_json(pair.second);
-    return out;
-  }
-  if (node.IsSequence()) {
-    Json out = Json::array();
-    for (const auto& item : node) out.push_back(to_json(item));
-    return out;
-  }
-  if (!node.IsScalar()) return nullptr;
-  const auto& text = node.Scalar();
-  const bool plain = node.Tag() != "!";  // yaml-cpp marks quoted scalars with "!"
-  if (plain && (text == "true" || text == "false")) return text == "true";
-  if (plain && (text == "null" || text == "~" || text.empty())) return nullptr;
-  if (plain && looks_like_number(text)) return Json::parse(text, nullptr, false);
-  return text;
-}
 
 }  // namespace
 
@@ -93,36 +34,6 @@ struct YamlNode::Impl {
   bool present = false;
 };
 
-std::string Finding::str() const {
-  std::string place = file;
-  if (line > 0) place += fmt::format(":{}:{}", line, column);
-  return field.empty() ? fmt::format("{}: {}", place, message)
-                       : fmt::format("{}: {}: {}", place, field, message);
-}
-
-Result<void> report_findings(const std::vector<Finding>& findings) {
-  if (findings.empty()) return {};
-  std::string text = fmt::format("{} has {} mistake{}:", findings.front().file, findings.size(),
-                                 findings.size() == 1 ? "" : "s");
-  for (const auto& finding : findings) text += "\n" + finding.str();
-  return fail(ErrorKind::invalid, std::move(text),
-              fmt::format("correct {} and run the command again", findings.front().file));
-}
-
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& allowed) {
-  const std::string* best = nullptr;
-  std::size_t distance = 0;
-  for (const auto& candidate : allowed) {
-    const auto d = edit_distance(word, candidate);
-    if (best == nullptr || d < distance) {
-      best = &candidate;
-      distance = d;
-    }
-  }
-  if (best == nullptr || distance > std::max<std::size_t>(2, best->size() / 3)) return std::nullopt;
-  return *best;
-}
-
 Result<YamlNode> YamlNode::parse(std::string_view text, std::string_view file_name) {
   auto document = std::make_shared<Document>(Document{std::string(file_name), {}});
   const auto broken = [&](int line, int column, std::string message) {
@@ -131,18 +42,17 @@ Result<YamlNode> YamlNode::parse(std::string_view text, std::string_view file_na
   if (text.size() > largest_file) BP_CHECK(broken(0, 0, "larger than the 4 MiB allowed"));
   std::vector<YAML::Node> documents;
   try {
-    documents = YAML::LoadAll(std::string(text));
+    documents = yaml::load(text);
+  } catch (const yaml::TooMuch& error) {
+    BP_CHECK(broken(error.mark.line + 1, error.mark.column + 1, error.msg));
   } catch (const YAML::Exception& error) {
-    BP_CHECK(broken(error.mark.line + 1, error.mark.column + 1, "not YAML: " + error.msg));
+    BP_CHECK(broken(error.mark.line + 1, error.mark.column + 1,
+                    "not YAML: " + yaml::printable(error.msg)));
   }
   if (documents.empty() || documents[0].IsNull()) BP_CHECK(broken(1, 1, "the file is empty"));
   if (documents.size() > 1) {
     BP_CHECK(broken(documents[1].Mark().line + 1, documents[1].Mark().column + 1,
                     "a second document; one is allowed"));
-  }
-  int left = most_nodes;
-  if (!within_limit(documents[0], left, 0)) {
-    BP_CHECK(broken(1, 1, fmt::format("more than {} values, or nested too deep", most_nodes)));
   }
   auto impl = std::make_shared<Impl>();
   impl->document = std::move(document);
@@ -185,12 +95,16 @@ void YamlNode::expect_map(const std::vector<std::string>& known) const {
   std::set<std::string> seen;
   for (const auto& pair : impl_->node) {
     const auto key = pair.first.IsScalar() ? pair.first.Scalar() : std::string("?");
-    const auto report = [&](std::string message) {
+    const auto report = [&](std::string_view message) {
       impl_->document->findings.push_back(
           Finding{impl_->document->file, pair.first.Mark().line + 1, pair.first.Mark().column + 1,
-                  impl_->path.empty() ? key : impl_->path + "." + key, std::move(message)});
+                  yaml::printable(impl_->path.empty() ? key : impl_->path + "." + key),
+                  yaml::printable(message)});
     };
-    if (!seen.insert(key).second) report("is given twice");
+    if (!seen.insert(key).second) {
+      report("is given twice");
+      continue;
+    }
     if (std::ranges::find(known, key) != known.end()) continue;
     const auto near = nearest(key, known);
     report(fmt::format("is not a field here{} (allowed: {})",
@@ -331,8 +245,9 @@ std::vector<std::string> YamlNode::strings() const {
 }
 
 void YamlNode::finding(std::string message) const {
-  impl_->document->findings.push_back(
-      Finding{impl_->document->file, impl_->line, impl_->column, impl_->path, std::move(message)});
+  impl_->document->findings.push_back(Finding{impl_->document->file, impl_->line, impl_->column,
+                                              yaml::printable(impl_->path),
+                                              yaml::printable(message)});
 }
 
 const std::string& YamlNode::path() const {
@@ -351,7 +266,8 @@ std::vector<Finding> YamlNode::findings() const {
 }
 
 std::string YamlNode::to_json_text() const {
-  return present() ? to_json(impl_->node).dump() : "null";
+  return present() ? yaml::to_json(impl_->node).dump(-1, ' ', false, Json::error_handler_t::replace)
+                   : "null";
 }
 
 }  // namespace bedplate
