@@ -1,14 +1,13 @@
-// Reads a site file: every field with its own check, then what must hold between fields.
+// Reads a site file, every field with its own check. What must hold between them: site_check.cpp.
 
 #include <algorithm>
 #include <cctype>
-#include <map>
 #include <regex>
 
 #include <fmt/format.h>
 
 #include "core/file.hpp"
-#include "core/site.hpp"
+#include "core/site_document.hpp"
 
 namespace bedplate {
 namespace {
@@ -33,22 +32,51 @@ std::string dns_label(const YamlNode& node) {
   auto text = node.string();
   if (node.present() && !is_dns_label(text)) {
     node.finding(
-        fmt::format("'{}' must be lower-case letters, digits and hyphens, at most 63", text));
+        fmt::format("'{}' must be lower-case letters, digits and hyphens, at most 63, with no "
+                    "hyphen at the ends",
+                    text));
   }
   return text;
 }
 
-Ipv4Prefix prefix(const YamlNode& node, std::string_view fallback = {}) {
+bool is_ipv6(std::string_view text) {
+  return std::ranges::count(text, ':') >= 2;
+}
+
+/// Length 0 stands for "none": a finding, or nothing given.
+Ipv4Prefix prefix(const YamlNode& node, int shortest, int longest, std::string_view fallback = {}) {
   const auto text = node.string(fallback.empty(), fallback);
   if (text.empty() && !node.present()) return {};
   auto parsed = Ipv4Prefix::parse(text);
   if (!parsed) {
-    const bool v6 = text.find("::") != std::string::npos || std::ranges::count(text, ':') > 2;
-    node.finding(v6 ? fmt::format("'{}': IPv6 is not supported yet; give an IPv4 address", text)
-                    : parsed.error().what);
+    node.finding(is_ipv6(text)
+                     ? fmt::format("'{}': IPv6 is not supported yet; give an IPv4 address", text)
+                     : parsed.error().what);
+    return {};
+  }
+  if (parsed->length < shortest || parsed->length > longest) {
+    node.finding(fmt::format("the prefix length /{} must be from /{} to /{}", parsed->length,
+                             shortest, longest));
     return {};
   }
   return *parsed;
+}
+
+/// A network of the cluster: no host bits, and of a size that kubeadm's own validation accepts.
+Ipv4Prefix cluster_network(const YamlNode& node, std::string_view fallback, int shortest,
+                           int longest) {
+  const auto network = prefix(node, shortest, longest, fallback);
+  if (network.address != network.network()) {
+    node.finding(fmt::format("{} has host bits set; the network is {}/{}", network.str(),
+                             network.network().str(), network.length));
+  }
+  return network;
+}
+
+/// Whether a machine can have it: not of this host, of the link alone, or for groups (RFC 6890).
+bool is_host_address(Ipv4 address) {
+  const auto first = address.value >> 24U;
+  return first != 0 && first != 127 && first < 224 && address.value >> 16U != (169U << 8U | 254U);
 }
 
 NodeMatch parse_match(const YamlNode& node) {
@@ -56,9 +84,12 @@ NodeMatch parse_match(const YamlNode& node) {
   node.expect_map({"mac", "serial", "uuid"});
   if (const auto mac = optional_string(node["mac"])) {
     match.mac = normalize_mac(*mac);
-    if (!match.mac) {
-      node["mac"].finding(
-          fmt::format("'{}' is not a MAC address (such as 52:54:00:12:34:56)", *mac));
+    // The lowest bit of the first octet marks a group; no network card has such an address.
+    const bool group =
+        match.mac && std::string_view("13579bdf").find((*match.mac)[1]) != std::string_view::npos;
+    if (!match.mac || group || *match.mac == "00:00:00:00:00:00") {
+      node["mac"].finding(fmt::format(
+          "'{}' is not the MAC address of a network card (such as 52:54:00:12:34:56)", *mac));
     }
   }
   match.serial = optional_string(node["serial"]);
@@ -66,7 +97,8 @@ NodeMatch parse_match(const YamlNode& node) {
     static const std::regex form("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
     match.uuid = lower(*uuid);
     if (!std::regex_match(*match.uuid, form)) {
-      node["uuid"].finding(fmt::format("'{}' is not a UUID", *uuid));
+      node["uuid"].finding(
+          fmt::format("'{}' is not a UUID (such as 4c4c4544-0031-3010-8050-b4c04f333132)", *uuid));
     }
   }
   if (node.is_map() && !node["mac"].present() && !node["serial"].present() &&
@@ -100,25 +132,28 @@ DiskSelector parse_disk(const YamlNode& node) {
   return disk;
 }
 
+std::optional<Ipv4> parse_gateway(const YamlNode& node) {
+  const auto text = node.string(false, "none");
+  if (text == "none") return std::nullopt;
+  auto parsed = Ipv4::parse(text);
+  if (parsed) return *parsed;
+  node.finding(fmt::format("'{}' must be an IPv4 address, or none", text));
+  return std::nullopt;
+}
+
 void parse_addresses(const YamlNode& node, SiteNode& out) {
-  out.address = prefix(node["address"]);
-  if (const auto gateway = node["gateway"].string(false, "none"); gateway != "none") {
-    auto parsed = Ipv4::parse(gateway);
-    if (!parsed) {
-      node["gateway"].finding(fmt::format("'{}' must be an IPv4 address, or none", gateway));
-    } else if (node["address"].present() && out.address.length > 0 &&
-               !out.address.contains(*parsed)) {
-      node["gateway"].finding(fmt::format("{} is not in the node's network {}/{}", gateway,
-                                          out.address.network().str(), out.address.length));
-    } else {
-      out.gateway = *parsed;
-    }
+  out.address = prefix(node["address"], 8, 30);
+  if (out.address.length != 0 && !is_host_address(out.address.address)) {
+    node["address"].finding(
+        fmt::format("{} is no address for a machine", out.address.address.str()));
   }
+  out.gateway = parse_gateway(node["gateway"]);
   for (const auto& item : node["dns"].list()) {
-    if (auto parsed = Ipv4::parse(item.string())) {
+    auto parsed = Ipv4::parse(item.string());
+    if (parsed && is_host_address(*parsed)) {
       out.dns.push_back(*parsed);
     } else {
-      item.finding(parsed.error().what);
+      item.finding(fmt::format("'{}' must be the IPv4 address of a DNS server", item.string()));
     }
   }
   for (const auto& item : node["ntp"].list()) {
@@ -167,94 +202,10 @@ Trust parse_trust(const YamlNode& node) {
   trust.operator_keys = parse_keys(node["operatorKeys"]);
   for (const auto& item : node["siteRoots"].list()) {
     auto pem = item.string();
-    if (pem.find("BEGIN CERTIFICATE") == std::string::npos) {
-      item.finding("must be a certificate in PEM");
-    }
+    if (!is_certificate(pem)) item.finding("must be one certificate in PEM, and nothing else");
     trust.site_roots.push_back(std::move(pem));
   }
   return trust;
-}
-
-/// A value that two nodes share is a finding at the second one.
-class Unique {
- public:
-  explicit Unique(std::string what) : what_(std::move(what)) {}
-  void add(const YamlNode& place, const std::string& value, const std::string& owner) {
-    if (value.empty() || !place.present()) return;
-    const auto [found, added] = seen_.emplace(value, owner);
-    if (!added) {
-      place.finding(fmt::format("{} {} is already that of node '{}'", what_, value, found->second));
-    }
-  }
-
- private:
-  std::string what_;
-  std::map<std::string, std::string> seen_;
-};
-
-void check_between_nodes(const std::vector<YamlNode>& places, const Site& site) {
-  Unique names("name");
-  Unique addresses("address");
-  Unique macs("MAC");
-  Unique serials("serial");
-  Unique uuids("UUID");
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const auto& node = site.nodes[i];
-    const auto& place = places[i];
-    names.add(place["name"], node.name, node.name);
-    if (node.address.length > 0) {
-      addresses.add(place["address"], node.address.address.str(), node.name);
-    }
-    if (node.match.mac) macs.add(place["match"]["mac"], *node.match.mac, node.name);
-    if (node.match.serial && !node.match.mac && !node.match.uuid) {
-      serials.add(place["match"]["serial"], *node.match.serial, node.name);
-    }
-    if (node.match.uuid) uuids.add(place["match"]["uuid"], *node.match.uuid, node.name);
-  }
-}
-
-void check_address(const YamlNode& place, const SiteNode& node, const Site& site) {
-  if (node.address.length == 0) return;
-  const auto host = node.address.address;
-  if (node.address.length < 31 &&
-      (host == node.address.network() || host == node.address.broadcast())) {
-    place.finding(
-        fmt::format("{} is the network or broadcast address of its own network", host.str()));
-  }
-  for (const auto& [what, network] : {std::pair("podNetwork", site.pod_network),
-                                      std::pair("serviceNetwork", site.service_network)}) {
-    if (network.length > 0 && network.overlaps(node.address)) {
-      place.finding(fmt::format("its network overlaps kubernetes.{} {}", what, network.str()));
-    }
-  }
-}
-
-void check_whole(const YamlNode& root, const std::vector<YamlNode>& places, Site& site) {
-  check_between_nodes(places, site);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    check_address(places[i]["address"], site.nodes[i], site);
-  }
-  if (site.pod_network.length > 0 && site.service_network.length > 0 &&
-      site.pod_network.overlaps(site.service_network)) {
-    root["kubernetes"]["serviceNetwork"].finding(
-        fmt::format("overlaps kubernetes.podNetwork {}", site.pod_network.str()));
-  }
-  const auto control_planes = site.control_planes();
-  if (!places.empty() && control_planes.empty()) {
-    root["nodes"].finding("must have at least one node with the role control-plane");
-    return;
-  }
-  const auto bootstrap = root["bootstrap"];
-  if (site.bootstrap.empty() && !control_planes.empty()) {
-    site.bootstrap = control_planes.front()->name;
-  }
-  const auto* named = site.find(site.bootstrap);
-  if (bootstrap.present() && (named == nullptr || named->role != Role::control_plane)) {
-    std::vector<std::string> allowed;
-    for (const auto* node : control_planes) allowed.push_back(node->name);
-    (void)bootstrap.choice(allowed, true);
-    if (named != nullptr) bootstrap.finding("must have the role control-plane");
-  }
 }
 
 void parse_kubernetes(const YamlNode& node, Site& site) {
@@ -269,36 +220,43 @@ void parse_kubernetes(const YamlNode& node, Site& site) {
     node["version"].finding(
         fmt::format("'{}' must have the form v1.36.3", site.kubernetes_version));
   }
-  site.pod_network = prefix(node["podNetwork"], "10.244.0.0/16");
-  site.service_network = prefix(node["serviceNetwork"], "10.96.0.0/12");
+  // Each node gets a /24 of the pod network, and a range of services has at most 20 host bits.
+  site.pod_network = cluster_network(node["podNetwork"], "10.244.0.0/16", 8, 24);
+  site.service_network = cluster_network(node["serviceNetwork"], "10.96.0.0/12", 12, 28);
 }
 
 }  // namespace
 
-Result<Site> parse_site(std::string_view text, std::string_view file_name) {
-  BP_TRY(const auto root, YamlNode::parse(text, file_name));
+Site site_from(const YamlNode& root) {
   Site site;
   root.expect_map(
       {"kind", "name", "domain", "kubernetes", "network", "bootstrap", "nodes", "trust"});
-  if (root.is_map()) {
-    (void)root["kind"].choice({"Site"}, true);
-    site.name = dns_label(root["name"]);
-    site.domain = root["domain"].string();
-    if (root["domain"].present() && !is_dns_name(site.domain)) {
-      root["domain"].finding(fmt::format("'{}' is not a DNS name in lower case", site.domain));
-    }
-    parse_kubernetes(root["kubernetes"], site);
-    if (root["network"].present()) root["network"].expect_map({"plugin"});
-    site.plugin = root["network"]["plugin"].choice({"basic", "cilium"}, false, "cilium") == "basic"
-                      ? NetworkPlugin::basic
-                      : NetworkPlugin::cilium;
-    site.bootstrap = root["bootstrap"].string(false);
-    const auto places = root["nodes"].list();
-    if (places.empty()) root["nodes"].finding("must list at least one node");
-    for (const auto& place : places) site.nodes.push_back(parse_node(place));
-    site.trust = parse_trust(root["trust"]);
-    check_whole(root, places, site);
+  if (!root.is_map()) return site;
+  (void)root["kind"].choice({"Site"}, true);
+  site.name = dns_label(root["name"]);
+  site.domain = root["domain"].string();
+  if (root["domain"].present() && (!is_dns_name(site.domain) || Ipv4::parse(site.domain))) {
+    root["domain"].finding(fmt::format("'{}' is not a DNS name in lower case", site.domain));
   }
+  parse_kubernetes(root["kubernetes"], site);
+  if (root["network"].present()) root["network"].expect_map({"plugin"});
+  site.plugin = root["network"]["plugin"].choice({"basic", "cilium"}, false, "cilium") == "basic"
+                    ? NetworkPlugin::basic
+                    : NetworkPlugin::cilium;
+  site.bootstrap = root["bootstrap"].string(false);
+  const auto places = root["nodes"].list();
+  if (places.empty() && (!root["nodes"].present() || root["nodes"].is_list())) {
+    root["nodes"].finding("must list at least one node");
+  }
+  for (const auto& place : places) site.nodes.push_back(parse_node(place));
+  site.trust = parse_trust(root["trust"]);
+  check_site(root, places, site);
+  return site;
+}
+
+Result<Site> parse_site(std::string_view text, std::string_view file_name) {
+  BP_TRY(const auto root, YamlNode::parse(text, file_name));
+  auto site = site_from(root);
   BP_CHECK(report_findings(root.findings()));
   return site;
 }

@@ -1,102 +1,19 @@
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "core/digest.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
-#include "core/site.hpp"
+#include "core/site_document.hpp"
+#include "core/site_root.hpp"
 
 namespace bedplate {
 namespace {
-
-using KeyPointer = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
-using CertificatePointer = std::unique_ptr<X509, decltype(&X509_free)>;
-using BioPointer = std::unique_ptr<BIO, decltype(&BIO_free)>;
-
-constexpr long ten_years = 3650L * 24 * 3600;
-
-std::string content_of(BIO* bio) {
-  char* data = nullptr;
-  const long length = BIO_get_mem_data(bio, &data);
-  return {data, static_cast<std::size_t>(length)};
-}
-
-void add_extension(X509* certificate, int nid, const std::string& value) {
-  X509V3_CTX context;
-  X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
-  const std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> extension(
-      X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()), X509_EXTENSION_free);
-  X509_add_ext(certificate, extension.get(), -1);
-}
-
-std::string dotted_mask(int length) {
-  return Ipv4{length == 0 ? 0 : ~std::uint32_t{0} << (32 - length)}.str();
-}
-
-/// What the root may speak for: the site's domain and its nodes' networks (RFC 5280 section
-/// 4.2.1.10). A stolen root key is then of no use elsewhere.
-std::string name_constraints(const Site& site) {
-  std::string out = "critical,permitted;DNS:" + site.domain;
-  std::vector<std::string> networks;
-  for (const auto& node : site.nodes) {
-    networks.push_back(fmt::format(",permitted;IP:{}/{}", node.address.network().str(),
-                                   dotted_mask(node.address.length)));
-  }
-  std::ranges::sort(networks);
-  const auto repeated = std::ranges::unique(networks);
-  networks.erase(repeated.begin(), repeated.end());
-  for (const auto& network : networks) out += network;
-  return out + ",permitted;IP:127.0.0.0/255.0.0.0";
-}
-
-void make_site_root(const Site& site, SiteSecrets& secrets) {
-  const KeyPointer key(EVP_EC_gen("P-256"), EVP_PKEY_free);
-  const CertificatePointer certificate(X509_new(), X509_free);
-  X509_set_version(certificate.get(), X509_VERSION_3);
-  const auto serial = random_bytes(16);
-  const std::unique_ptr<BIGNUM, decltype(&BN_free)> number(
-      BN_bin2bn(reinterpret_cast<const unsigned char*>(serial.data()), 16, nullptr), BN_free);
-  BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
-  // A day back: the machines of a site may have slow clocks.
-  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -24L * 3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), ten_years);
-  X509_set_pubkey(certificate.get(), key.get());
-  auto* name = X509_get_subject_name(certificate.get());
-  const auto common_name = fmt::format("{} site root", site.name);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                             reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1,
-                             0);
-  X509_set_issuer_name(certificate.get(), name);
-  add_extension(certificate.get(), NID_basic_constraints, "critical,CA:TRUE");
-  add_extension(certificate.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
-  add_extension(certificate.get(), NID_ext_key_usage, "serverAuth");
-  add_extension(certificate.get(), NID_name_constraints, name_constraints(site));
-  add_extension(certificate.get(), NID_subject_key_identifier, "hash");
-  X509_sign(certificate.get(), key.get(), EVP_sha256());
-
-  const BioPointer key_bio(BIO_new(BIO_s_secmem()), BIO_free);
-  PEM_write_bio_PKCS8PrivateKey(key_bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  secrets.site_root_key = content_of(key_bio.get());
-  const BioPointer certificate_bio(BIO_new(BIO_s_mem()), BIO_free);
-  PEM_write_bio_X509(certificate_bio.get(), certificate.get());
-  secrets.site_root_cert = content_of(certificate_bio.get());
-}
-
-Json to_json(const SiteSecrets& secrets) {
-  Json enrolment = Json::object();
-  for (const auto& [node, secret] : secrets.enrolment) enrolment[node] = base64_encode(secret);
-  return {{"kind", "SiteSecrets"},
-          {"siteRoot", {{"key", secrets.site_root_key}, {"cert", secrets.site_root_cert}}},
-          {"bundleKey", secrets.bundle_key},
-          {"operatorKey", secrets.operator_key},
-          {"enrolment", std::move(enrolment)}};
-}
 
 Result<std::map<std::string, std::string>> enrolment_from(const Json& object) {
   std::map<std::string, std::string> out;
@@ -139,6 +56,46 @@ Result<SiteSecrets> parse_secrets(const Json& object) {
   return out;
 }
 
+/// One `site init` at a time in a folder: two would make two sets of keys, and one would be lost.
+/// The folder is locked since the file itself is replaced.
+Result<UniqueFd> lock_folder_of(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  BP_TRY(auto fd, open_file(folder, O_RDONLY | O_DIRECTORY));
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return fail(system_error(errno, "cannot lock " + folder.string()));
+  }
+  return fd;
+}
+
+/// Adds to the file's object what it lacks for the site. What is there stays as it is, known or
+/// not. A site root that does not permit the site as it is now is replaced, and kept as an earlier
+/// one: the file was made before the domain or a network was written into the site.
+Result<void> complete(Json& object, const Site& site) {
+  if (!object.is_object()) return fail(ErrorKind::invalid, "must be a JSON object");
+  object["kind"] = "SiteSecrets";
+  const auto root = object.value("siteRoot", Json::object());
+  const auto certificate = root.is_object() ? json_string_or(root, "cert", "") : std::string();
+  if (certificate.empty() || !permits(certificate, site)) {
+    BP_TRY(const auto made, make_site_root(site));
+    auto& earlier = object["earlierSiteRoots"];
+    if (!earlier.is_array()) earlier = Json::array();
+    if (!certificate.empty()) earlier.push_back(root);
+    object["siteRoot"] = {{"key", made.key}, {"cert", made.certificate}};
+  }
+  for (const auto* key : {"bundleKey", "operatorKey"}) {
+    if (!object.contains(key)) object[key] = PrivateKey::generate().to_pem();
+  }
+  auto& enrolment = object["enrolment"];
+  if (enrolment.is_null()) enrolment = Json::object();
+  if (!enrolment.is_object()) {
+    return fail(ErrorKind::invalid, "field 'enrolment' must be an object");
+  }
+  for (const auto& node : site.nodes) {
+    if (!enrolment.contains(node.name)) enrolment[node.name] = base64_encode(random_bytes(32));
+  }
+  return {};
+}
+
 Result<void> match_or_fill(std::vector<PublicKey>& named, const std::string& private_pem,
                            std::string_view what) {
   BP_TRY(const auto key, PrivateKey::from_pem(private_pem));
@@ -162,20 +119,18 @@ Result<SiteSecrets> read_secrets(const std::filesystem::path& path) {
 }
 
 Result<SiteSecrets> ensure_secrets(const std::filesystem::path& path, const Site& site) {
-  SiteSecrets secrets;
+  BP_TRY(const auto lock, lock_folder_of(path));
+  Json object = Json::object();
   std::error_code code;
-  const bool exists = std::filesystem::exists(path, code);
-  if (exists) {
-    BP_TRY(secrets, read_secrets(path));
+  if (std::filesystem::exists(path, code)) {
+    BP_CHECK(refuse_readable_by_others(path));
+    BP_TRY(object, read_json(path));
   }
-  bool changed = !exists;
-  if (secrets.site_root_key.empty()) make_site_root(site, secrets);
-  if (secrets.bundle_key.empty()) secrets.bundle_key = PrivateKey::generate().to_pem();
-  if (secrets.operator_key.empty()) secrets.operator_key = PrivateKey::generate().to_pem();
-  for (const auto& node : site.nodes) {
-    changed = secrets.enrolment.try_emplace(node.name, random_bytes(32)).second || changed;
-  }
-  if (changed) BP_CHECK(write_file_atomic(path, to_json(secrets).dump(2) + "\n", 0600));
+  const Json before = object;
+  BP_CHECK_DURING("completing " + path.string(), complete(object, site));
+  // Read before it is written: what is broken in the file is reported and left alone.
+  BP_TRY_DURING(auto secrets, "reading " + path.string(), parse_secrets(object));
+  if (object != before) BP_CHECK(write_file_atomic(path, object.dump(2) + "\n", 0600));
   return secrets;
 }
 
@@ -187,7 +142,16 @@ std::filesystem::path default_secrets_path(const std::filesystem::path& site_pat
 Result<Site> seal_site(Site site, const SiteSecrets& secrets) {
   BP_CHECK(match_or_fill(site.trust.bundle_keys, secrets.bundle_key, "bundleKeys"));
   BP_CHECK(match_or_fill(site.trust.operator_keys, secrets.operator_key, "operatorKeys"));
-  if (site.trust.site_roots.empty()) site.trust.site_roots.push_back(secrets.site_root_cert);
+  auto& roots = site.trust.site_roots;
+  if (roots.empty()) roots.push_back(secrets.site_root_cert);
+  if (std::ranges::none_of(roots, [&](const std::string& root) {
+        return same_certificate(root, secrets.site_root_cert);
+      })) {
+    return fail(ErrorKind::untrusted,
+                "the site file's trust.siteRoots does not hold the site root of the secrets file",
+                "use the secrets that belong to this site file, or remove the field to take the "
+                "root from the secrets");
+  }
   for (const auto& node : site.nodes) {
     if (secrets.enrolment.contains(node.name)) continue;
     return fail(ErrorKind::invalid,
