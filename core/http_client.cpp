@@ -1,7 +1,9 @@
 #include "core/http_client.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,12 +15,14 @@ namespace bedplate {
 namespace {
 
 constexpr long most_redirects = 5;
+constexpr std::size_t most_header_bytes = 256UL << 10;
 
 /// What the callbacks of one transfer share.
 struct Transfer {
   const HttpRequest& request;
   CURL* curl;
   HttpResponse response;
+  std::size_t header_bytes = 0;
   std::optional<Error> error;  ///< ours, when a callback stopped the transfer
 };
 
@@ -39,9 +43,50 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+/// For messages: "user:password@" in a URL is nobody else's business.
+std::string without_user(const std::string& url) {
+  const auto scheme = url.find("://");
+  const auto start = scheme == std::string::npos ? 0 : scheme + 3;
+  const auto end = url.find_first_of("/?#", start);
+  const auto at = url.substr(0, end).rfind('@');
+  if (at == std::string::npos || at < start) return url;
+  return url.substr(0, start) + url.substr(at + 1);
+}
+
+/// A line break in a header would let whoever chose the value write headers of its own.
+Result<void> check_headers(const HttpRequest& request) {
+  const auto breaks = [](const std::string& text) {
+    return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos;
+  };
+  for (const auto& [name, value] : request.headers) {
+    if (name.empty() || name.find(':') != std::string::npos || breaks(name) || breaks(value)) {
+      return fail(ErrorKind::invalid,
+                  fmt::format("a header of the request to {} is not one line of text",
+                              without_user(request.url)));
+    }
+  }
+  return {};
+}
+
+/// What is on this machine is never asked through a proxy, whatever the environment says.
+std::string without_proxy() {
+  const char* given = std::getenv("no_proxy");
+  if (given == nullptr) given = std::getenv("NO_PROXY");
+  const std::string_view others = given == nullptr ? "" : given;
+  return others == "*" ? "*" : fmt::format("127.0.0.1,localhost,::1,{}", others);
+}
+
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::string_view line(data, size * count);
+  transfer.header_bytes += line.size();
+  if (transfer.header_bytes > most_header_bytes) {
+    transfer.error =
+        Error(ErrorKind::invalid,
+              fmt::format("{} answered with more than {} KiB of headers",
+                          without_user(transfer.request.url), most_header_bytes >> 10U));
+    return 0;
+  }
   if (line.starts_with("HTTP/")) {
     transfer.response.headers.clear();  // of the redirect before this answer
     return size * count;
@@ -65,9 +110,10 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
     return 0;
   }
   if (transfer.response.body.size() + length > transfer.request.response_limit) {
-    transfer.error = Error(ErrorKind::invalid,
-                           fmt::format("{} answered with more than the {} bytes allowed",
-                                       transfer.request.url, transfer.request.response_limit));
+    transfer.error =
+        Error(ErrorKind::invalid,
+              fmt::format("{} answered with more than the {} bytes allowed",
+                          without_user(transfer.request.url), transfer.request.response_limit));
     return 0;
   }
   transfer.response.body.append(data, length);
@@ -89,9 +135,12 @@ class CurlClient final : public HttpClient {
 
   Result<HttpResponse> send(const HttpRequest& request) override {
     if (!curl_) return fail(ErrorKind::internal, "libcurl cannot be initialised");
+    BP_CHECK(check_headers(request));
     CURL* curl = curl_.get();
     curl_easy_reset(curl);  // keeps the connections
-    Transfer transfer{request, curl, {}, std::nullopt};
+    Transfer transfer{request, curl, {}, 0, std::nullopt};
+    std::array<char, CURL_ERROR_SIZE> detail{};
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
     set_limits(request);
     set_tls(request.tls);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -100,8 +149,9 @@ class CurlClient final : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
     const auto headers = set_request(request);
     const CURLcode code = curl_easy_perform(curl);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);  // ours ends with this call
     if (transfer.error) return fail(std::move(*transfer.error));
-    if (code != CURLE_OK) return fail(network_error(request, code));
+    if (code != CURLE_OK) return fail(network_error(request, code, detail.data()));
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     transfer.response.status = static_cast<int>(status);
@@ -115,8 +165,12 @@ class CurlClient final : public HttpClient {
     CURL* curl = curl_.get();
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    // What began under TLS stays under TLS.
+    const bool plain = lower(request.url.substr(0, 7)) == "http://";
+    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, plain ? "http,https" : "https");
+    // Only what asks is repeated elsewhere: a body belongs to the host it was written for.
+    const bool asks = request.method == "GET" || request.method == "HEAD";
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, asks ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_MAXREDIRS, most_redirects);
     curl_easy_setopt(curl, CURLOPT_UNRESTRICTED_AUTH, 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
@@ -125,13 +179,17 @@ class CurlClient final : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
                      std::max(1L, static_cast<long>(request.stall_timeout.count() / 1000)));
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "bedplate/" BEDPLATE_VERSION);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, without_proxy().c_str());
   }
 
   void set_tls(const TlsSettings& tls) {
     CURL* curl = curl_.get();
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
     if (!tls.ca_pem.empty()) {
       auto blob = blob_of(tls.ca_pem);
       curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+      // The distribution's folder of authorities is trusted besides the blob unless it is unset.
+      curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
     }
     if (!tls.certificate_pem.empty()) {
       auto certificate = blob_of(tls.certificate_pem);
@@ -153,6 +211,11 @@ class CurlClient final : public HttpClient {
       headers.reset(curl_slist_append(headers.release(), line.c_str()));
     };
     for (const auto& [name, value] : request.headers) add(fmt::format("{}: {}", name, value));
+    if (std::ranges::none_of(request.headers, [](const auto& header) {
+          return lower(header.first) == "content-type";
+        })) {
+      add("Content-Type:");  // else libcurl says that every body is a form
+    }
     add("Expect:");  // a wait of a second for servers that never answer it
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
     if (request.method == "HEAD") {
@@ -166,13 +229,23 @@ class CurlClient final : public HttpClient {
     return headers;
   }
 
-  static Error network_error(const HttpRequest& request, CURLcode code) {
-    const auto kind = code == CURLE_PEER_FAILED_VERIFICATION ? ErrorKind::untrusted
-                      : code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL
-                          ? ErrorKind::invalid
-                          : ErrorKind::network;
-    return Error(kind,
-                 fmt::format("{} {}: {}", request.method, request.url, curl_easy_strerror(code)));
+  static Error network_error(const HttpRequest& request, CURLcode code, std::string_view detail) {
+    const std::string_view text = detail.empty() ? curl_easy_strerror(code) : detail;
+    auto what = fmt::format("{} {}: {}", request.method, without_user(request.url), text);
+    switch (code) {
+      case CURLE_PEER_FAILED_VERIFICATION:
+        return Error(ErrorKind::untrusted, std::move(what))
+            .with_hint(
+                "the server's certificate must come from the authority that is trusted here "
+                "and name the host of the address; also compare the clocks of both machines");
+      case CURLE_URL_MALFORMAT:
+      case CURLE_UNSUPPORTED_PROTOCOL:
+      case CURLE_SSL_CERTPROBLEM:
+      case CURLE_SSL_CACERT_BADFILE:
+        return Error(ErrorKind::invalid, std::move(what));
+      default:
+        return Error(ErrorKind::network, std::move(what));
+    }
   }
 
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl_{nullptr, curl_easy_cleanup};
