@@ -45,9 +45,8 @@ Result<void> run_mmdebstrap(const Workshop& shop, const BaseSpec& spec, const fs
   command.timeout = std::chrono::hours{2};
   command.on_line = [&shop](std::string_view line) { show_line(shop, line); };
   if (auto made = shop.runner.check(command); !made) {
-    return fail(std::move(made).error().with_hint(
-        fmt::format("check that {} can be reached; on a machine without network use --mirror",
-                    spec.mirror)));
+    return fail(std::move(made).error().with_hint(fmt::format(
+        "check that {} can be reached; on a machine without network use --mirror", spec.mirror)));
   }
   return {};
 }
@@ -57,9 +56,8 @@ Result<void> move_out(const fs::path& from, const fs::path& to) {
   fs::rename(from, to, error);
   if (!error) fs::permissions(to, fs::perms{0644}, error);
   if (error) {
-    return fail(ErrorKind::io,
-                fmt::format("cannot move {} to {}: {}", from.string(), to.string(),
-                            error.message()));
+    return fail(ErrorKind::io, fmt::format("cannot move {} to {}: {}", from.string(), to.string(),
+                                           error.message()));
   }
   return {};
 }
@@ -75,9 +73,9 @@ Result<void> build(const Workshop& shop, const BaseSpec& spec, const fs::path& f
   const auto root = folder / "root";
   BP_CHECK(make_directories(root));
   // Device nodes are not for a user to make, and every kernel that starts makes its own.
-  BP_CHECK(shop.runner.check(shop.owning(
-      {shop.tools["tar"], "--extract", "--preserve-permissions", "--xattrs", "--xattrs-include=*",
-       "--exclude=./dev/*", "--file", tar.string(), "--directory", root.string()})));
+  BP_CHECK(shop.runner.check(shop.owning({shop.tools["tar"], "--extract", "--preserve-permissions",
+                                          "--xattrs", "--xattrs-include=*", "--exclude=./dev/*",
+                                          "--file", tar.string(), "--directory", root.string()})));
   fs::remove(tar, error);
   BP_CHECK(move_out(root / "boot/vmlinuz", folder / "vmlinuz"));
   BP_CHECK(move_out(root / "boot/initrd.img", folder / "initrd.img"));

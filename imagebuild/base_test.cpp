@@ -34,8 +34,7 @@ TEST(Base, CommandLine) {
   EXPECT_THAT(mmdebstrap_command(shop, spec, "/setup", "/out.tar"),
               ElementsAre("mmdebstrap", "--mode=root", "--variant=apt", "--include=a,b",
                           "--aptopt=APT::Install-Recommends \"false\"",
-                          "--aptopt=Acquire::Languages \"none\"",
-                          "--aptopt=Acquire::Retries \"3\"",
+                          "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
                           "--dpkgopt=path-exclude=/usr/share/doc/*",
                           "--customize-hook=/setup/base/finish.sh", "--skip=cleanup",
                           "--format=tar", "trixie", "/out.tar", "-"));

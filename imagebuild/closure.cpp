@@ -47,8 +47,8 @@ Result<std::vector<fs::path>> parse_ldd(std::string_view output) {
 
 bool is_glibc(const fs::path& library) {
   constexpr std::array<std::string_view, 13> kStems = {
-      "ld-linux-x86-64.so", "libc.so",    "libm.so",      "libdl.so",  "libpthread.so",
-      "librt.so",           "libutil.so", "libresolv.so", "libnsl.so", "libanl.so",
+      "ld-linux-x86-64.so", "libc.so",    "libm.so",        "libdl.so",  "libpthread.so",
+      "librt.so",           "libutil.so", "libresolv.so",   "libnsl.so", "libanl.so",
       "libmvec.so",         "libnss_",    "libBrokenLocale"};
   const auto name = library.filename().string();
   return std::ranges::any_of(kStems, [&](auto stem) { return name.starts_with(stem); });

@@ -90,8 +90,7 @@ Result<int> run_system(const SystemArguments& arguments, bool json) {
   options.now = SystemClock().now();
   SystemProcessRunner runner;
   const auto progress = make_console_progress();
-  BP_TRY(const auto shop,
-         open_workshop(runner, progress.get(), system_tools(::geteuid() == 0)));
+  BP_TRY(const auto shop, open_workshop(runner, progress.get(), system_tools(::geteuid() == 0)));
   BP_TRY(const auto made, make_system(shop, options, fs::absolute(arguments.output)));
   const auto& info = made.system.info;
   if (json) {

@@ -23,7 +23,9 @@ std::vector<EmbeddedFile> embedded_below(std::string_view folder) {
   return below;
 }
 
-unsigned mode_of(const EmbeddedFile& file) { return file.content.starts_with("#!") ? 0755 : 0644; }
+unsigned mode_of(const EmbeddedFile& file) {
+  return file.content.starts_with("#!") ? 0755 : 0644;
+}
 
 std::vector<std::string> parse_list(std::string_view text) {
   std::vector<std::string> lines;

@@ -26,16 +26,16 @@ constexpr std::string_view kEspType = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
 Result<fs::path> unpack_boot(const Workshop& shop, const SystemFolder& system,
                              const fs::path& scratch) {
   const auto to = scratch / "loader";
-  BP_CHECK_DURING("taking the boot loader out of the system image",
-                  shop.runner.check({shop.tools["unsquashfs"], "-no-progress", "-quiet",
-                                     "-no-xattrs", "-dest", to.string(), system.image().string(),
-                                     "usr/lib/bedplate/boot"}));
+  BP_CHECK_DURING(
+      "taking the boot loader out of the system image",
+      shop.runner.check({shop.tools["unsquashfs"], "-no-progress", "-quiet", "-no-xattrs", "-dest",
+                         to.string(), system.image().string(), "usr/lib/bedplate/boot"}));
   return to / "usr/lib/bedplate/boot";
 }
 
 Result<fs::path> make_esp(const Workshop& shop, const fs::path& boot, std::string_view uuid,
                           const fs::path& scratch) {
-  const auto esp = scratch / "esp.img";
+  auto esp = scratch / "esp.img";
   BP_CHECK(write_file_atomic(esp, ""));
   std::error_code error;
   fs::resize_file(esp, kEspSize, error);
@@ -157,15 +157,14 @@ Result<std::string> medium_grub_config(const SystemInfo& system, const Site& sit
                                        const std::vector<std::string>& kernel_arguments) {
   for (const auto& argument : kernel_arguments) BP_CHECK(check_kernel_argument(argument));
   BP_TRY(const auto text, embedded("boot/iso.cfg.in"));
-  const auto title = fmt::format("Install this machine for site {} (Bedplate {}){}", site.name,
-                                 system.version,
-                                 system.debug_console ? " - DEBUG CONSOLE ENABLED" : "");
-  return render(text,
-                {{"MEDIUM_UUID", std::string(uuid)},
-                 {"SITE_ID", site.id()},
-                 {"SITE_NAME", site.name},
-                 {"TITLE", title},
-                 {"KERNEL_LINE", live_kernel_line(system.verity, uuid, kernel_arguments)}});
+  const auto title =
+      fmt::format("Install this machine for site {} (Bedplate {}){}", site.name, system.version,
+                  system.debug_console ? " - DEBUG CONSOLE ENABLED" : "");
+  return render(text, {{"MEDIUM_UUID", std::string(uuid)},
+                       {"SITE_ID", site.id()},
+                       {"SITE_NAME", site.name},
+                       {"TITLE", title},
+                       {"KERNEL_LINE", live_kernel_line(system.verity, uuid, kernel_arguments)}});
 }
 
 Result<std::string> medium_esp_config(std::string_view uuid) {
@@ -175,32 +174,46 @@ Result<std::string> medium_esp_config(std::string_view uuid) {
 
 std::vector<std::string> xorriso_command(std::string_view xorriso, std::string_view uuid,
                                          const fs::path& boot, const fs::path& esp,
-                                         const std::vector<Graft>& grafts,
-                                         const fs::path& output) {
+                                         const std::vector<Graft>& grafts, const fs::path& output) {
   std::string date(uuid);
   std::erase(date, '-');
-  std::vector<std::string> argv = {std::string(xorriso),
-                                   "-as", "mkisofs",
-                                   "-r",  // everything readable, owned by root
-                                   "-volid", "BEDPLATE",
-                                   "-iso-level", "3",  // files over 4 GiB
-                                   "--modification-date=" + date,
-                                   "--grub2-mbr", (boot / "bios/boot_hybrid.img").string(),
-                                   "--mbr-force-bootable",
-                                   "-partition_offset", "16",
-                                   "-appended_part_as_gpt",
-                                   "-append_partition", "2", std::string(kEspType), esp.string(),
-                                   "-c", "/boot/boot.cat",
-                                   "-b", "/boot/grub/eltorito.img",
-                                   "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table",
-                                   "--grub2-boot-info",
-                                   "-eltorito-alt-boot",
-                                   "-e", "--interval:appended_partition_2:all::",
-                                   "-no-emul-boot",
-                                   "-o", output.string(),
-                                   "-graft-points",
-                                   "/boot/grub/eltorito.img=" +
-                                       (boot / "bios/eltorito.img").string()};
+  std::vector<std::string> argv = {
+      std::string(xorriso),
+      "-as",
+      "mkisofs",
+      "-r",  // everything readable, owned by root
+      "-volid",
+      "BEDPLATE",
+      "-iso-level",
+      "3",  // files over 4 GiB
+      "--modification-date=" + date,
+      "--grub2-mbr",
+      (boot / "bios/boot_hybrid.img").string(),
+      "--mbr-force-bootable",
+      "-partition_offset",
+      "16",
+      "-appended_part_as_gpt",
+      "-append_partition",
+      "2",
+      std::string(kEspType),
+      esp.string(),
+      "-c",
+      "/boot/boot.cat",
+      "-b",
+      "/boot/grub/eltorito.img",
+      "-no-emul-boot",
+      "-boot-load-size",
+      "4",
+      "-boot-info-table",
+      "--grub2-boot-info",
+      "-eltorito-alt-boot",
+      "-e",
+      "--interval:appended_partition_2:all::",
+      "-no-emul-boot",
+      "-o",
+      output.string(),
+      "-graft-points",
+      "/boot/grub/eltorito.img=" + (boot / "bios/eltorito.img").string()};
   for (const auto& graft : grafts) argv.push_back(graft.path + "=" + graft.file.string());
   return argv;
 }
@@ -232,8 +245,8 @@ Result<IsoResult> make_iso(const Workshop& shop, const IsoOptions& options,
   BP_TRY(auto file, AtomicFile::create(output, 0600));
   BP_CHECK_DURING("writing " + output.string(),
                   run_xorriso(shop,
-                              xorriso_command(shop.tools["xorriso"], result.uuid, boot, esp,
-                                              grafts, file.temporary_path()),
+                              xorriso_command(shop.tools["xorriso"], result.uuid, boot, esp, grafts,
+                                              file.temporary_path()),
                               total));
   BP_CHECK(file.commit());
   std::error_code error;

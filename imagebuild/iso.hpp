@@ -17,7 +17,7 @@ namespace bedplate::image {
 struct IsoOptions {
   std::filesystem::path system;  ///< folder made by make_system
   std::filesystem::path bundle;
-  Site site;                     ///< sealed
+  Site site;                                     ///< sealed
   std::map<std::string, std::string> enrolment;  ///< node name → 32 raw bytes
   std::vector<std::string> kernel_arguments;     ///< for the live and the installed system
   WallTime now{};

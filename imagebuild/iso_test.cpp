@@ -5,8 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/file.hpp"
 #include "core/digest.hpp"
+#include "core/file.hpp"
 #include "core/json.hpp"
 
 namespace bedplate::image {

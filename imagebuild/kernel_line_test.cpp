@@ -31,19 +31,20 @@ TEST(KernelLine, InstalledGolden) {
                                                            {"SITE_ID", "<site>"},
                                                            {"KERNEL_ARGS", "mitigations=off"}});
   ASSERT_TRUE(text) << text.error().render();
-  EXPECT_EQ(*text,
-            "if linux ($esp)/bedplate/a/vmlinuz ro root=/dev/mapper/root rootfstype=squashfs"
-            " roothash=<hash> systemd.verity_root_data=PARTUUID=<system>"
-            " systemd.verity_root_hash=PARTUUID=<system>"
-            " systemd.verity_root_options=hash-offset=8192"
-            " systemd.mount-extra=PARTUUID=<state>:/var:ext4:x-initrd.mount,noatime"
-            " systemd.gpt_auto=no systemd.default_device_timeout_sec=180"
-            " systemd.tty.term.console=dumb bedplate.mode=installed bedplate.slot=a bedplate.site=<site>"
-            " console=tty0 console=ttyS0,115200 panic=5 mitigations=off ; then\n"
-            "  if initrd ($esp)/bedplate/a/initrd.img ; then\n"
-            "    boot\n"
-            "  fi\n"
-            "fi\n");
+  EXPECT_EQ(
+      *text,
+      "if linux ($esp)/bedplate/a/vmlinuz ro root=/dev/mapper/root rootfstype=squashfs"
+      " roothash=<hash> systemd.verity_root_data=PARTUUID=<system>"
+      " systemd.verity_root_hash=PARTUUID=<system>"
+      " systemd.verity_root_options=hash-offset=8192"
+      " systemd.mount-extra=PARTUUID=<state>:/var:ext4:x-initrd.mount,noatime"
+      " systemd.gpt_auto=no systemd.default_device_timeout_sec=180"
+      " systemd.tty.term.console=dumb bedplate.mode=installed bedplate.slot=a bedplate.site=<site>"
+      " console=tty0 console=ttyS0,115200 panic=5 mitigations=off ; then\n"
+      "  if initrd ($esp)/bedplate/a/initrd.img ; then\n"
+      "    boot\n"
+      "  fi\n"
+      "fi\n");
 }
 
 TEST(KernelLine, TakesPlainWordsOnly) {

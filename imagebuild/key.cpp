@@ -25,7 +25,9 @@ Result<void> KeyBuilder::add_file(std::string_view name, const fs::path& path) {
   return {};
 }
 
-std::string KeyBuilder::finish() { return hash_.finish().hex().substr(0, 32); }
+std::string KeyBuilder::finish() {
+  return hash_.finish().hex().substr(0, 32);
+}
 
 namespace {
 
@@ -61,7 +63,7 @@ Result<void> sync_file_system(const fs::path& folder) {
 Result<fs::path> cached(const fs::path& parent, const std::string& key,
                         const CacheActions& actions) {
   BP_CHECK(make_directories(parent));
-  const auto folder = parent / key;
+  auto folder = parent / key;
   BP_TRY(const auto lock, FileLock::acquire(parent / ("." + key + ".lock"), true));
   std::error_code ignored;
   if (fs::exists(folder)) {
@@ -75,14 +77,15 @@ Result<fs::path> cached(const fs::path& parent, const std::string& key,
   BP_CHECK(actions.remove(temporary));
   BP_CHECK(make_directories(temporary));
   if (auto made = actions.make(temporary); !made) {
-    (void)actions.remove(temporary);
+    // The build's own error says more than a leftover, which the next build removes.
+    [[maybe_unused]] const auto removed = actions.remove(temporary);
     return std::unexpected(std::move(made).error());
   }
   BP_CHECK(sync_file_system(temporary));
   fs::rename(temporary, folder, ignored);
-  if (ignored) return fail(ErrorKind::io, fmt::format("cannot rename {} to {}: {}",
-                                                      temporary.string(), folder.string(),
-                                                      ignored.message()));
+  if (ignored)
+    return fail(ErrorKind::io, fmt::format("cannot rename {} to {}: {}", temporary.string(),
+                                           folder.string(), ignored.message()));
   BP_CHECK(sync_path(parent));
   return folder;
 }

@@ -195,8 +195,8 @@ Result<Rootfs> make_rootfs(const Workshop& shop, const RootfsSpec& spec, const B
   const auto make = [&](const fs::path& folder) -> Result<void> {
     shop.begin("Laying Bedplate over the base system");
     const auto root = folder / "root";
-    BP_CHECK(shop.runner.check(shop.owning({shop.tools["cp"], "--archive", "--link",
-                                            base.root().string(), root.string()})));
+    BP_CHECK(shop.runner.check(shop.owning(
+        {shop.tools["cp"], "--archive", "--link", base.root().string(), root.string()})));
     auto made = lay_over(shop, spec, base, rootfs.version, root);
     shop.end();
     return made;

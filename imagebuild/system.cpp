@@ -21,9 +21,9 @@ Result<std::uint64_t> size_of(const fs::path& path) {
   std::error_code error;
   const auto size = fs::file_size(path, error);
   if (error) {
-    return fail(error == std::errc::no_such_file_or_directory ? ErrorKind::not_found
-                                                              : ErrorKind::io,
-                fmt::format("cannot read {}: {}", path.string(), error.message()));
+    return fail(
+        error == std::errc::no_such_file_or_directory ? ErrorKind::not_found : ErrorKind::io,
+        fmt::format("cannot read {}: {}", path.string(), error.message()));
   }
   return size;
 }
@@ -43,8 +43,8 @@ Result<void> copy_whole(const fs::path& from, const fs::path& to) {
   fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
   if (!error) fs::permissions(to, fs::perms{0644}, error);
   if (!error) return {};
-  return fail(ErrorKind::io, fmt::format("cannot copy {} to {}: {}", from.string(), to.string(),
-                                         error.message()));
+  return fail(ErrorKind::io,
+              fmt::format("cannot copy {} to {}: {}", from.string(), to.string(), error.message()));
 }
 
 struct ImageInput {
@@ -118,7 +118,9 @@ Result<void> link_rootfs(const fs::path& output, const fs::path& root) {
 
 }  // namespace
 
-bool operator==(const SystemInfo& a, const SystemInfo& b) { return a.to_json() == b.to_json(); }
+bool operator==(const SystemInfo& a, const SystemInfo& b) {
+  return a.to_json() == b.to_json();
+}
 
 Json SystemInfo::to_json() const {
   return Json{{"version", version},

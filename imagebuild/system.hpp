@@ -50,8 +50,8 @@ struct SystemOptions {
   std::filesystem::path program;  ///< the bedplate executable that goes into the image
   std::vector<PublicKey> bundle_keys;
   bool debug_console = false;
-  bool refresh = false;   ///< fetch the packages anew
-  int compression = 9;    ///< zstd level of the squashfs, 1 to 22
+  bool refresh = false;  ///< fetch the packages anew
+  int compression = 9;   ///< zstd level of the squashfs, 1 to 22
   WallTime now{};
 };
 

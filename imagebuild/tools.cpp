@@ -10,9 +10,8 @@ namespace bedplate::image {
 
 std::vector<Tool> system_tools(bool root) {
   std::vector<Tool> tools = {
-      {"mmdebstrap", "mmdebstrap"},     {"tar", "tar"},
-      {"cp", "coreutils"},              {"chroot", "coreutils"},
-      {"ldd", "libc-bin"},              {"mksquashfs", "squashfs-tools"},
+      {"mmdebstrap", "mmdebstrap"},     {"tar", "tar"},      {"cp", "coreutils"},
+      {"chroot", "coreutils"},          {"ldd", "libc-bin"}, {"mksquashfs", "squashfs-tools"},
       {"veritysetup", "cryptsetup-bin"}};
   if (!root) {
     tools.push_back({"unshare", "util-linux"});

@@ -11,8 +11,7 @@ namespace {
 using testing::ElementsAre;
 
 ProgramFinder finder_without(std::vector<std::string> missing) {
-  return [missing](std::string_view name,
-                   std::string_view) -> Result<std::filesystem::path> {
+  return [missing](std::string_view name, std::string_view) -> Result<std::filesystem::path> {
     if (std::ranges::find(missing, name) != missing.end()) {
       return fail(ErrorKind::dependency, "not found");
     }
@@ -43,8 +42,8 @@ TEST(Toolbox, UsersNeedTheirSubordinateIds) {
 
 TEST(Workshop, UsersHandleTreesInANamespace) {
   FakeProcessRunner runner;
-  Workshop shop{runner, nullptr, "/cache", *Toolbox::locate(system_tools(false),
-                                                            finder_without({})), false};
+  Workshop shop{runner, nullptr, "/cache",
+                *Toolbox::locate(system_tools(false), finder_without({})), false};
   EXPECT_THAT(shop.owning({"tar", "x"}),
               ElementsAre("/bin/unshare", "--map-root-user", "--map-auto", "--", "tar", "x"));
   shop.root = true;
