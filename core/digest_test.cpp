@@ -24,7 +24,7 @@ TEST(Digest, ParsesOnlyItsOwnForm) {
   EXPECT_EQ(Digest::parse(text).value(), Digest::of("abc"));
   EXPECT_EQ(Digest::parse("sha512:00").error().kind, ErrorKind::unsupported);
   for (const auto& bad : {std::string(), std::string("sha256:"), text + "0",
-                                "sha256:" + std::string(64, 'A'), std::string(71, 'x')}) {
+                          "sha256:" + std::string(64, 'A'), std::string(71, 'x')}) {
     EXPECT_EQ(Digest::parse(bad).error().kind, ErrorKind::invalid) << bad;
   }
 }

@@ -128,6 +128,12 @@ class Connection {
         if (close_after_) return false;
       }
       if (skip_ > 0) drop_body();
+      // No request begins like this, but TLS does: its client would wait for us until it gives up.
+      if (skip_ == 0 && !in_.empty() && (in_.front() < 'A' || in_.front() > 'Z')) {
+        answer("", handler);
+        in_.clear();
+        continue;
+      }
       const auto end = skip_ > 0 ? std::string::npos : in_.find("\r\n\r\n");
       if (end == std::string::npos) {
         if (in_.size() > most_header) return false;

@@ -152,6 +152,13 @@ TEST_F(HttpServerTest, WhatIsNoHttpIsRefusedAndClosed) {
   }
 }
 
+// skopeo and docker try TLS first and take the other way only when the answer is no TLS.
+TEST_F(HttpServerTest, TlsIsAnsweredAtOnce) {
+  Wire wire(server_->port());
+  wire.send(std::string_view("\x16\x03\x01\x02\x00\x01", 6));
+  EXPECT_THAT(wire.rest(), StartsWith("HTTP/1.1 400"));
+}
+
 TEST_F(HttpServerTest, EndlessHeadersAreCutOff) {
   Wire wire(server_->port());
   wire.send("GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x'));

@@ -59,7 +59,8 @@ TEST_F(SiteCommands, InitWritesASkeletonThatIsValid) {
 TEST_F(SiteCommands, TheSkeletonsSecondNodeIsValidToo) {
   ASSERT_TRUE(run("site init " + site_).code);
   std::string text;
-  for (const char c : read_file(site_).value()) {
+  const auto written = read_file(site_).value();
+  for (const char c : written) {
     if (c == '#' && (text.empty() || text.back() == '\n')) continue;
     text += c;
   }

@@ -61,6 +61,20 @@ class Machine {
               });
   }
 
+  /// As kubeadm does it: what is there is kept, and an empty file is an error.
+  Result<ProcessResult> kubeconfigs() const {
+    for (const auto* name :
+         {"admin", "super-admin", "kubelet", "controller-manager", "scheduler"}) {
+      const auto path = fmt::format("/etc/kubernetes/{}.conf", name);
+      const auto present = read_file(context.at(path));
+      if (present && present->empty()) {
+        return ProcessResult{1, "", "failed to find CurrentContext in Contexts of " + path};
+      }
+      if (!present) slowly(path, "made by kubeadm\n");
+    }
+    return ProcessResult{};
+  }
+
   void script() {
     std::vector<std::string> pki;
     for (const auto* name : {"ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca",
@@ -71,10 +85,8 @@ class Machine {
     }
     pki.insert(pki.end(), {"/etc/kubernetes/pki/sa.key", "/etc/kubernetes/pki/sa.pub"});
     phase("certs all", pki);
-    phase("kubeconfig all",
-          {"/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf",
-           "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/controller-manager.conf",
-           "/etc/kubernetes/scheduler.conf"});
+    runner.on("/opt/bedplate/current/bin/kubeadm init phase kubeconfig all",
+              [this](const Command&) { return kubeconfigs(); });
     phase("etcd local", {"/etc/kubernetes/manifests/etcd.yaml"});
     phase("control-plane all", {"/etc/kubernetes/manifests/kube-apiserver.yaml",
                                 "/etc/kubernetes/manifests/kube-controller-manager.yaml",
@@ -155,6 +167,20 @@ TEST(Convergence, KeysOfAnExistingClusterAreNeverMadeAnew) {
   for (const auto& command : machine.runner.commands) {
     EXPECT_EQ(command.find("certs"), std::string::npos) << command;
   }
+}
+
+TEST(Convergence, AnEmptyKubeconfigOfAKilledRunIsMadeAnewAndWholeOnesStay) {
+  auto folder = *TemporaryDirectory::create("bedplate-converge");
+  Machine machine(folder.path());
+  const auto etc = machine.context.at("/etc/kubernetes");
+  ASSERT_TRUE(make_directories(etc));
+  ASSERT_TRUE(write_file_atomic(etc / "admin.conf", ""));
+  ASSERT_TRUE(write_file_atomic(etc / "scheduler.conf", "whole"));
+  const auto steps = machine.steps();
+  const auto ended = run_steps(steps, {}, machine.clock);
+  ASSERT_TRUE(ended) << ended.error().render();
+  EXPECT_EQ(read_file(etc / "admin.conf").value(), "made by kubeadm\n");
+  EXPECT_EQ(read_file(etc / "scheduler.conf").value(), "whole");
 }
 
 TEST(Convergence, ASecondPassChangesNothing) {

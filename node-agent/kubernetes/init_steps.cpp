@@ -114,6 +114,27 @@ std::unique_ptr<Step> certs_step(const Context& context) {
       });
 }
 
+/// kubeadm keeps a kubeconfig that is there, and refuses one that is empty, which is what a kill or
+/// a power cut in the middle of its write leaves: such a file is taken away first.
+std::unique_ptr<Step> kubeconfig_step(const Context& context) {
+  std::vector<std::string> files;
+  for (const auto* name : {"admin", "super-admin", "kubelet", "controller-manager", "scheduler"}) {
+    files.push_back(fmt::format("/etc/kubernetes/{}.conf", name));
+  }
+  return make_step(
+      "kubeadm-kubeconfig", "write the components' kubeconfigs",
+      [&context, files] { return probe_files(context, files); },
+      [&context, files]() -> Result<void> {
+        for (const auto& path : files) {
+          if (has_content(context.at(path))) continue;
+          std::error_code code;
+          std::filesystem::remove(context.at(path), code);
+          if (code) return fail(system_error(code.value(), "cannot remove " + path));
+        }
+        return run_phase(context, {"kubeconfig", "all"});
+      });
+}
+
 std::unique_ptr<Step> kubelet_running_step(const Context& context) {
   return make_step(
       "kubelet", "run kubelet",
@@ -317,11 +338,8 @@ StepList control_plane_steps(const Context& context) {
         return write_file_atomic(path, wanted, 0600);
       }));
   steps.push_back(certs_step(context));
+  steps.push_back(kubeconfig_step(context));
   const std::string etc = "/etc/kubernetes/";
-  steps.push_back(phase_step(context, "kubeadm-kubeconfig", "write the components' kubeconfigs",
-                             {"kubeconfig", "all"},
-                             {etc + "admin.conf", etc + "super-admin.conf", etc + "kubelet.conf",
-                              etc + "controller-manager.conf", etc + "scheduler.conf"}));
   steps.push_back(phase_step(context, "kubeadm-etcd", "describe etcd to kubelet", {"etcd", "local"},
                              {etc + "manifests/etcd.yaml"}));
   steps.push_back(phase_step(

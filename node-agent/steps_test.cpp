@@ -1,0 +1,238 @@
+// Steps of host, runtime and network against scripted programs: what they do, and what they leave.
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "core/file.hpp"
+#include "core/process_fake.hpp"
+#include "node-agent/context.hpp"
+#include "node-agent/host/render.hpp"
+#include "node-agent/kubernetes/render.hpp"
+
+namespace bedplate::agent {
+namespace {
+
+constexpr std::string_view kubectl = "/opt/bedplate/current/bin/kubectl --kubeconfig ";
+
+class Steps : public testing::Test {
+ protected:
+  void SetUp() override {
+    context.root = folder.path();
+    context.runner = &runner;
+    context.clock = &clock;
+    context.site = read_site(std::string(BEDPLATE_SOURCE_DIR) + "/examples/two-nodes.yaml").value();
+    context.self = *context.site.find("node-2");
+  }
+
+  /// Answers kubectl of a worker.
+  void on_kubectl(const std::string& words, std::string answer) {
+    runner.on(std::string(kubectl) + context.at("/etc/kubernetes/kubelet.conf").string() +
+                  " --request-timeout=60s " + words,
+              ProcessResult{0, std::move(answer), ""});
+  }
+
+  static Step& step(const StepList& steps, std::string_view id) {
+    const auto found = std::ranges::find_if(steps, [&](const auto& it) { return it->id() == id; });
+    EXPECT_NE(found, steps.end()) << id;
+    return **found;
+  }
+
+  /// How often a command that begins like this was run.
+  auto runs(std::string_view prefix) const {
+    return std::ranges::count_if(runner.commands,
+                                 [&](const auto& line) { return line.starts_with(prefix); });
+  }
+
+  TemporaryDirectory folder = *TemporaryDirectory::create("bedplate-steps");
+  FakeProcessRunner runner;
+  FakeClock clock;
+  Context context;
+};
+
+std::string node(const std::string& name, const std::string& cidr, const std::string& address,
+                 bool ready = true) {
+  return Json{{"metadata", {{"name", name}}},
+              {"spec", cidr.empty() ? Json::object() : Json{{"podCIDR", cidr}}},
+              {"status",
+               {{"addresses",
+                 {{{"type", "Hostname"}, {"address", name}},
+                  {{"type", "InternalIP"}, {"address", address}}}},
+                {"conditions", {{{"type", "Ready"}, {"status", ready ? "True" : "False"}}}}}}}
+      .dump();
+}
+
+TEST_F(Steps, TheClockIsRaisedAndNeverSetBack) {
+  const auto steps = host_steps(context);
+  context.bundle.created_at = clock.now() + std::chrono::hours(1);
+  auto& step = this->step(steps, "clock");
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  ASSERT_TRUE(step.apply());
+  EXPECT_EQ(clock.now(), context.bundle.created_at);
+  context.bundle.created_at -= std::chrono::hours(2);
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Steps, TheTimeSavedByAnEarlierRunCountsForTheClock) {
+  ASSERT_TRUE(make_directories(context.at("/var/lib/bedplate")));
+  ASSERT_TRUE(write_file_atomic(context.at("/var/lib/bedplate/clock"), ""));
+  const auto steps = host_steps(context);
+  EXPECT_EQ(step(steps, "clock").probe()->probe, Probe::missing);  // the fake clock is in 2001
+}
+
+TEST_F(Steps, ADamagedSystemImageIsAConflict) {
+  const auto steps = host_steps(context);
+  auto& step = this->step(steps, "system-root");
+  runner.on("dmsetup status root", ProcessResult{0, "0 332800 verity V\n", ""});
+  EXPECT_EQ(step.probe()->detail, "verity, intact");
+  runner.on("dmsetup status root", ProcessResult{0, "0 332800 verity C\n", ""});
+  EXPECT_EQ(step.probe()->probe, Probe::conflict);
+  runner.on("dmsetup status root", ProcessResult{1, "", "not found"});
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Steps, TheNetworkIsLeftToOthersWhereItIsPreconfigured) {
+  context.overrides.network_preconfigured = true;
+  runner.on("ip -json -4 address", ProcessResult{0, "[]", ""});
+  const auto steps = host_steps(context);
+  auto& step = this->step(steps, "host-network");
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  EXPECT_EQ(step.apply().error().kind, ErrorKind::conflict);
+  EXPECT_FALSE(std::filesystem::exists(context.at("/run/systemd/network")));
+}
+
+TEST_F(Steps, AnAddressWithAnotherPrefixIsNotOurs) {
+  const auto steps = host_steps(context);
+  auto& step = this->step(steps, "host-network");
+  const auto answer = [](int length) {
+    const Json info{{"local", "192.0.2.12"}, {"prefixlen", length}};
+    return ProcessResult{0, Json::array({{{"addr_info", {info}}}}).dump(), ""};
+  };
+  runner.on("ip -json -4 address", answer(16));
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  runner.on("ip -json -4 address", answer(24));
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Steps, ANetworkThatDoesNotComeIsSaidWithAHint) {
+  runner.on("ip -json -4 address", ProcessResult{0, "[]", ""});
+  runner.on("networkctl reload", ProcessResult{});
+  const auto steps = host_steps(context);
+  const auto failed = step(steps, "host-network").apply();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind, ErrorKind::timeout);
+  EXPECT_NE(failed.error().hint.find("MAC address"), std::string::npos);
+  EXPECT_EQ(read_file(context.at("/run/systemd/network/10-bedplate.network")).value(),
+            render_network(context.self));
+}
+
+class Unit : public Steps {
+ protected:
+  std::unique_ptr<Step> make(std::function<bool()> answers = {}) {
+    return unit_step(context, "web", "serve",
+                     {"web.service", unit_, {{"/etc/web.conf", config_}}, std::move(answers)});
+  }
+  void active(int status) {
+    runner.on("systemctl is-active web.service", ProcessResult{status, "", ""});
+  }
+  void SetUp() override {
+    Steps::SetUp();
+    runner.on("systemctl", ProcessResult{});
+  }
+
+  std::string unit_ = "[Service]\nExecStart=/bin/web\n";
+  std::string config_ = "port 1\n";
+};
+
+TEST_F(Unit, IsWrittenBesideItsFilesAndStarted) {
+  const auto step = make();
+  EXPECT_EQ(step->probe()->probe, Probe::missing);
+  ASSERT_TRUE(step->apply());
+  EXPECT_EQ(read_file(context.at("/run/systemd/system/web.service")).value(), unit_);
+  EXPECT_EQ(read_file(context.at("/etc/web.conf")).value(), config_);
+  EXPECT_EQ(runner.commands,
+            (std::vector<std::string>{"systemctl daemon-reload", "systemctl restart web.service"}));
+  EXPECT_EQ(step->probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Unit, AChangedFileOrADeadProcessRestartsIt) {
+  ASSERT_TRUE(make()->apply());
+  config_ = "port 2\n";
+  EXPECT_EQ(make()->probe()->detail, "/etc/web.conf differs");
+  ASSERT_TRUE(make()->apply());
+  EXPECT_EQ(make()->probe()->probe, Probe::satisfied);
+  active(3);
+  EXPECT_EQ(make()->probe()->detail, "not running");
+}
+
+TEST_F(Unit, ThatNeverAnswersIsATimeoutThatNamesTheLog) {
+  const auto failed = make([] { return false; })->apply();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind, ErrorKind::timeout);
+  EXPECT_EQ(failed.error().hint, "journalctl -u web.service");
+}
+
+TEST_F(Steps, ThePodNetworkIsAwaitedThenWritten) {
+  int asked = 0;
+  runner.on(std::string(kubectl) + context.at("/etc/kubernetes/kubelet.conf").string() +
+                " --request-timeout=60s get node node-2",
+            [&asked](const Command&) -> Result<ProcessResult> {
+              return ProcessResult{0, node("node-2", ++asked < 4 ? "" : "10.244.1.0/24", ""), ""};
+            });
+  const auto steps = network_steps(context);
+  auto& step = this->step(steps, "network-plugin");
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  ASSERT_TRUE(step.apply());
+  EXPECT_EQ(read_file(context.at("/etc/cni/net.d/10-bedplate.conflist")).value(),
+            render_cni("10.244.1.0/24"));
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Steps, AChangedPodNetworkIsWrittenAnew) {
+  ASSERT_TRUE(make_directories(context.at("/etc/cni/net.d")));
+  ASSERT_TRUE(write_file_atomic(context.at("/etc/cni/net.d/10-bedplate.conflist"),
+                                render_cni("10.244.7.0/24")));
+  on_kubectl("get node node-2", node("node-2", "10.244.1.0/24", ""));
+  const auto steps = network_steps(context);
+  EXPECT_EQ(step(steps, "network-plugin").probe()->probe, Probe::missing);
+}
+
+TEST_F(Steps, RoutesLeadToTheOtherNodesOnly) {
+  const auto list = R"({"items":[)" + node("node-1", "10.244.0.0/24", "192.0.2.11") + "," +
+                    node("node-2", "10.244.1.0/24", "192.0.2.12") + "," +
+                    node("node-3", "", "192.0.2.13") + "]}";
+  on_kubectl("get nodes", list);
+  runner.on("ip route show 10.244.0.0/24", ProcessResult{});
+  runner.on("ip route replace", ProcessResult{});
+  const auto steps = network_steps(context);
+  auto& step = this->step(steps, "pod-routes");
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  ASSERT_TRUE(step.apply());
+  EXPECT_EQ(runs("ip route replace"), 1);
+  EXPECT_EQ(runs("ip route replace 10.244.0.0/24 via 192.0.2.11"), 1);
+  // A route through a machine whose address merely begins alike is not the wanted one.
+  runner.on("ip route show 10.244.0.0/24", ProcessResult{0, "via 192.0.2.110 dev eth0 \n", ""});
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  runner.on("ip route show 10.244.0.0/24", ProcessResult{0, "via 192.0.2.11 dev eth0 \n", ""});
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Steps, ANodeThatDoesNotBecomeReadyIsATimeoutNotAHang) {
+  on_kubectl("get node node-2", node("node-2", "10.244.1.0/24", "", false));
+  const auto steps = network_steps(context);
+  const auto failed = step(steps, "node-ready").apply();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind, ErrorKind::timeout);
+  EXPECT_LE(clock.uptime, std::chrono::minutes(16));
+}
+
+TEST_F(Steps, AnUnknownNetworkPluginIsRefusedBeforeAnythingIsChanged) {
+  context.site.plugin = NetworkPlugin::cilium;
+  const auto steps = network_steps(context);
+  ASSERT_EQ(steps.size(), 1U);
+  EXPECT_EQ(run_steps(steps, {}, clock).error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(runner.commands.empty());
+}
+
+}  // namespace
+}  // namespace bedplate::agent
