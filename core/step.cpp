@@ -1,5 +1,6 @@
 #include "core/step.hpp"
 
+#include <map>
 #include <utility>
 
 #include <fcntl.h>
@@ -33,6 +34,37 @@ class FunctionStep final : public Step {
   std::function<Result<void>()> apply_;
 };
 
+class LastingStep final : public Step {
+ public:
+  LastingStep(std::unique_ptr<Step> step, std::chrono::milliseconds age, Clock& clock)
+      : step_(std::move(step)), age_(age), clock_(clock) {}
+  std::string id() const override { return step_->id(); }
+  std::string describe() const override { return step_->describe(); }
+  Result<void> apply() override { return step_->apply(); }
+
+  Result<ProbeResult> probe() override {
+    const auto now = clock_.monotonic();
+    if (seen_ && now - seen_at_ < age_) return *seen_;
+    seen_.reset();
+    BP_TRY(auto result, step_->probe());
+    if (result.probe == Probe::satisfied) {
+      seen_ = result;
+      seen_at_ = now;
+    }
+    return result;
+  }
+
+ private:
+  std::unique_ptr<Step> step_;
+  std::chrono::milliseconds age_;
+  Clock& clock_;
+  std::optional<ProbeResult> seen_;
+  std::chrono::milliseconds seen_at_{0};
+};
+
+constexpr int settle_probes = 5;
+constexpr std::chrono::seconds settle_pause{1};
+
 class StepRun {
  public:
   StepRun(Step& step, const std::vector<StepObserver*>& observers, Clock& clock)
@@ -48,7 +80,7 @@ class StepRun {
     }
     tell(StepState::applying, before->detail);
     if (auto applied = step_.apply(); !applied) return failed(std::move(applied).error());
-    auto after = step_.probe();
+    auto after = settled();
     if (!after) return failed(std::move(after).error());
     if (after->probe == Probe::conflict) return conflict(after->detail);
     if (after->probe == Probe::missing) {
@@ -61,6 +93,16 @@ class StepRun {
   }
 
  private:
+  /// The probe after apply(), asked again while it says missing.
+  Result<ProbeResult> settled() {
+    auto result = step_.probe();
+    for (int i = 1; i < settle_probes && result && result->probe == Probe::missing; ++i) {
+      clock_.sleep(settle_pause);
+      result = step_.probe();
+    }
+    return result;
+  }
+
   void tell(StepState state, std::string detail, std::optional<Error> error = std::nullopt) {
     const StepEvent event{
         step_.id(),      step_.describe(), state, std::move(detail), clock_.monotonic() - start_,
@@ -108,7 +150,18 @@ std::string_view to_string(StepState state) {
 struct Journal::Impl {
   UniqueFd fd;
   Clock* clock;
+  std::map<std::string, std::string> outcome;  ///< step → its last outcome that was written
+  std::string held;                            ///< the beginning of a retry, not written yet
+
+  void append(const std::string& lines) const;
 };
+
+void Journal::Impl::append(const std::string& lines) const {
+  // A hint only: a full disk must not stop the work that would free it.
+  if (auto written = write_all(fd.get(), as_byte_span(lines)); !written) {
+    log::debug("journal: {}, ignoring", written.error().what);
+  }
+}
 
 Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Journal::~Journal() = default;
@@ -123,7 +176,8 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& path
       return fail(system_error(errno, "cannot cut the torn tail of " + path.string()));
     }
   }
-  return std::unique_ptr<Journal>(new Journal(std::make_unique<Impl>(Impl{std::move(fd), &clock})));
+  return std::unique_ptr<Journal>(
+      new Journal(std::make_unique<Impl>(Impl{std::move(fd), &clock, {}, {}})));
 }
 
 void Journal::on_step(const StepEvent& event) {
@@ -133,10 +187,25 @@ void Journal::on_step(const StepEvent& event) {
                       {"milliseconds", event.elapsed.count()}};
   if (!event.detail.empty()) line["detail"] = event.detail;
   if (event.error) line["error"] = event.error->to_json();
-  // A hint only: a full disk must not stop the work that would free it.
-  if (auto written = write_all(impl_->fd.get(), as_byte_span(line.dump() + "\n")); !written) {
-    log::debug("journal: {}, ignoring", written.error().what);
+  const auto text = line.dump() + "\n";
+  auto& last = impl_->outcome[event.id];
+  if (event.state == StepState::applying) {
+    // After a failure this is a retry: told together with its outcome, if that is another one.
+    const bool retry = !last.empty() && last != to_string(StepState::satisfied);
+    if (retry) {
+      impl_->held = text;
+    } else {
+      last = to_string(StepState::applying);
+      impl_->append(text);
+    }
+    return;
   }
+  const auto held = std::exchange(impl_->held, {});
+  std::string outcome(to_string(event.state));
+  if (event.error) outcome += ": " + event.error->what;
+  if (outcome == last) return;
+  last = std::move(outcome);
+  impl_->append(held + text);
 }
 
 Result<void> run_steps(const std::vector<std::unique_ptr<Step>>& steps,
@@ -150,6 +219,11 @@ std::unique_ptr<Step> make_step(std::string id, std::string describe,
                                 std::function<Result<void>()> apply) {
   return std::make_unique<FunctionStep>(std::move(id), std::move(describe), std::move(probe),
                                         std::move(apply));
+}
+
+std::unique_ptr<Step> make_lasting(std::unique_ptr<Step> step, std::chrono::milliseconds age,
+                                   Clock& clock) {
+  return std::make_unique<LastingStep>(std::move(step), age, clock);
 }
 
 }  // namespace bedplate

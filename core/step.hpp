@@ -66,7 +66,9 @@ class StepObserver {
 };
 
 /// Append-only record of what was done (JSON lines). A hint only: a missing, torn or lying journal
-/// changes nothing, since every step is probed. A torn tail is cut off when it is opened.
+/// changes nothing, since every step is probed. A torn tail is cut off when it is opened. What is
+/// said again with nothing new (a step that stays satisfied, or fails the same way at each retry)
+/// is written once, so that a node that waits for days does not fill its disk.
 class Journal final : public StepObserver {
  public:
   static Result<std::unique_ptr<Journal>> open(const std::filesystem::path& path, Clock& clock);
@@ -81,7 +83,8 @@ class Journal final : public StepObserver {
 
 /// Probes each step in order, applies what is missing, probes it again. Stops at the first failure
 /// or conflict (ErrorKind::conflict) with the error, which names the step. A step that is still
-/// missing after apply() is ErrorKind::internal.
+/// missing after apply() is asked a few times more, a second apart, since a server under load may
+/// miss one probe; then it is ErrorKind::internal.
 Result<void> run_steps(const std::vector<std::unique_ptr<Step>>& steps,
                        const std::vector<StepObserver*>& observers, Clock& clock);
 
@@ -89,5 +92,11 @@ Result<void> run_steps(const std::vector<std::unique_ptr<Step>>& steps,
 std::unique_ptr<Step> make_step(std::string id, std::string describe,
                                 std::function<Result<ProbeResult>()> probe,
                                 std::function<Result<void>()> apply);
+
+/// The same step, but once satisfied it is believed for `age` before its probe is asked again. For
+/// probes that are dear to run at every pass and whose answer seldom changes. The memory ends with
+/// the process, and with any other answer of the probe.
+std::unique_ptr<Step> make_lasting(std::unique_ptr<Step> step, std::chrono::milliseconds age,
+                                   Clock& clock);
 
 }  // namespace bedplate

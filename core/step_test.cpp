@@ -67,6 +67,45 @@ TEST(Steps, AnApplyThatChangesNothingIsFound) {
   EXPECT_EQ(result.error().during_lines.back(), "do nothing (hollow)");
 }
 
+TEST(Steps, AnswersThatComeLateAreWaitedFor) {
+  int probes = 0;
+  std::vector<std::unique_ptr<Step>> steps;
+  steps.push_back(make_step(
+      "slow", "start a slow server",
+      [&]() -> Result<ProbeResult> {
+        return ++probes < 4 ? ProbeResult::missing() : ProbeResult::satisfied();
+      },
+      []() -> Result<void> { return {}; }));
+  FakeClock clock;
+  EXPECT_TRUE(run_steps(steps, {}, clock));
+  EXPECT_EQ(probes, 4);
+  EXPECT_EQ(clock.uptime, std::chrono::seconds(2));
+}
+
+TEST(Steps, ALastingStepIsBelievedForItsAge) {
+  using std::chrono::minutes;
+  int probes = 0;
+  auto there = Probe::satisfied;
+  FakeClock clock;
+  auto step = make_lasting(make_step(
+                               "object", "make an object",
+                               [&]() -> Result<ProbeResult> {
+                                 ++probes;
+                                 return ProbeResult{there, ""};
+                               },
+                               []() -> Result<void> { return {}; }),
+                           minutes(5), clock);
+  EXPECT_EQ(step->probe()->probe, Probe::satisfied);
+  there = Probe::missing;
+  clock.sleep(minutes(4));
+  EXPECT_EQ(step->probe()->probe, Probe::satisfied);
+  EXPECT_EQ(probes, 1);
+  clock.sleep(minutes(1));
+  EXPECT_EQ(step->probe()->probe, Probe::missing);
+  EXPECT_EQ(step->probe()->probe, Probe::missing) << "what is missing is never remembered";
+  EXPECT_EQ(probes, 3);
+}
+
 TEST(Steps, AConflictIsNeverApplied) {
   bool applied = false;
   Thing later;
@@ -105,6 +144,44 @@ TEST(Journal, CutsATornTailAndGoesOn) {
     seen.push_back(parse_json(line, "line").value()["step"].get<std::string>());
   }
   EXPECT_EQ(seen, (std::vector<std::string>{"a", "first", "first"}));
+}
+
+/// Step and state of each line.
+std::vector<std::string> states_in(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  std::vector<std::string> out;
+  for (std::string line; std::getline(in, line);) {
+    const auto json = parse_json(line, "line").value();
+    out.push_back(json["step"].get<std::string>() + " " + json["state"].get<std::string>());
+  }
+  return out;
+}
+
+TEST(Journal, WritesNothingForWhatIsSaidAgain) {
+  auto folder = *TemporaryDirectory::create("bedplate-journal");
+  const auto path = folder.path() / "journal.jsonl";
+  FakeClock clock;
+  Thing thing;
+  std::string trouble = "no answer";
+  std::vector<std::unique_ptr<Step>> steps;
+  steps.push_back(bring_about("first", thing));
+  steps.push_back(make_step(
+      "join", "join", []() -> Result<ProbeResult> { return ProbeResult::missing(); },
+      [&]() -> Result<void> { return fail(ErrorKind::network, trouble); }));
+  auto journal = *Journal::open(path, clock);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(run_steps(steps, {journal.get()}, clock));
+  const std::vector<std::string> once{"first applying", "first satisfied", "join applying",
+                                      "join failed"};
+  EXPECT_EQ(states_in(path), once);
+  trouble = "refused";
+  EXPECT_FALSE(run_steps(steps, {journal.get()}, clock));
+  auto twice = once;
+  twice.insert(twice.end(), {"join applying", "join failed"});
+  EXPECT_EQ(states_in(path), twice) << "another failure is news";
+  thing.there = false;
+  EXPECT_FALSE(run_steps(steps, {journal.get()}, clock));
+  twice.insert(twice.end(), {"first applying", "first satisfied"});
+  EXPECT_EQ(states_in(path), twice) << "what had to be done again is news";
 }
 
 }  // namespace

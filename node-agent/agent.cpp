@@ -1,6 +1,7 @@
 #include "node-agent/agent.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <iterator>
 #include <thread>
@@ -31,6 +32,11 @@ Result<BundleFacts> read_bundle(const std::filesystem::path& path, const Site& s
   BundleFacts facts;
   facts.path = path;
   BP_TRY(facts.payload_version, reader.artifact_version("node-payload"));
+  const auto* payload = reader.header().artifact("node-payload");
+  if (payload == nullptr) {
+    return fail(ErrorKind::not_found, "the bundle has no artifact 'node-payload'");
+  }
+  facts.payload_digest = payload->digest.str();
   facts.created_at = reader.header().created_at;
   for (const auto& image : reader.header().images) facts.images.push_back(image.name);
   return facts;
@@ -102,20 +108,28 @@ bool ended_within(const UniqueFd& signals, std::chrono::seconds time) {
   return ::poll(&waiting, 1, static_cast<int>(time.count() * 1000)) > 0;
 }
 
-/// Tells systemd's watchdog that the process lives. A step may rightly take many minutes, so this
-/// has a thread of its own; each step has a time limit.
-class Watchdog {
+/// Tells systemd's watchdog that the process lives, from a thread of its own, since a step may
+/// rightly take many minutes. A loop that has not come from one step to the next for longer than
+/// any step may take hangs: then systemd is no longer told, and starts the agent anew.
+class Watchdog final : public StepObserver {
  public:
-  Watchdog()
-      : thread_([](const std::stop_token& stop) {
-          int ticks = 0;
-          while (!stop.stop_requested()) {
-            if (ticks++ % 30 == 0) sd_notify(0, "WATCHDOG=1");
-            std::this_thread::sleep_for(1s);
-          }
-        }) {}
+  Watchdog() : thread_([this](const std::stop_token& stop) { run(stop); }) {}
+  void on_step(const StepEvent&) override { alive(); }
+  void alive() { last_ = std::chrono::steady_clock::now().time_since_epoch().count(); }
 
  private:
+  void run(const std::stop_token& stop) const {
+    for (int ticks = 0; !stop.stop_requested(); ++ticks) {
+      const auto age = std::chrono::steady_clock::now().time_since_epoch() -
+                       std::chrono::steady_clock::duration(last_.load());
+      if (ticks % 30 == 0 && age < longest_step) sd_notify(0, "WATCHDOG=1");
+      std::this_thread::sleep_for(1s);
+    }
+  }
+
+  static constexpr std::chrono::minutes longest_step{45};
+  std::atomic<std::chrono::steady_clock::rep> last_{
+      std::chrono::steady_clock::now().time_since_epoch().count()};
   std::jthread thread_;
 };
 
@@ -137,17 +151,16 @@ Result<int> converge(Context& context) {
          Journal::open(context.at(state_folder) / "journal.jsonl", *context.clock));
   const auto signals = ending_signals();
   sd_notify(0, "READY=1");
-  const Watchdog watchdog;
+  Watchdog watchdog;
   auto wait = 2s;
   auto saved = std::chrono::milliseconds(-60'000);
-  bool was_ready = false;
+  bool ever_ready = false;
   while (true) {
-    std::vector<StepObserver*> observers{&board};
-    if (!was_ready) observers.push_back(journal.get());  // idle passes are not worth a line
-    const bool ready = run_steps(steps, observers, *context.clock).has_value();
-    board.set_phase(ready ? "ready" : (was_ready ? "failed" : "converging"));
-    was_ready = ready;
-    sd_notify(0, ready ? "STATUS=ready" : "STATUS=converging");
+    const bool ready =
+        run_steps(steps, {&watchdog, &board, journal.get()}, *context.clock).has_value();
+    ever_ready = ever_ready || ready;
+    board.set_phase(ready ? "ready" : (ever_ready ? "degraded" : "converging"));
+    sd_notify(0, fmt::format("STATUS={}", board.phase()).c_str());
     if (context.clock->monotonic() - saved > 60s) {
       save_time(context);
       saved = context.clock->monotonic();

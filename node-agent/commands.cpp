@@ -60,8 +60,8 @@ std::string render_status(const Json& status) {
     for (const auto& doing : error.value("while", Json::array())) {
       errors += fmt::format("while: {}\n", doing.get<std::string>());
     }
-    errors +=
-        fmt::format("hint:  {}\n", json_string_or(error, "hint", "journalctl -u bedplate-agent"));
+    const auto hint = json_string_or(error, "hint", "");
+    errors += fmt::format("hint:  {}\n", hint.empty() ? "journalctl -u bedplate-agent" : hint);
   }
   char* text = nullptr;
   scols_print_table_to_string(table.get(), &text);

@@ -11,6 +11,7 @@ namespace bedplate::agent {
 namespace {
 
 constexpr std::chrono::minutes kubectl_limit{2};
+constexpr std::chrono::minutes kubeadm_limit{30};
 
 Json patch_of(const YamlNode& node, std::string_view what, std::vector<std::string>& lines) {
   if (!node.present()) return Json::object();
@@ -136,6 +137,20 @@ std::filesystem::path Context::at(std::string_view absolute) const {
 
 std::string Context::program(std::string_view name) {
   return fmt::format("/opt/bedplate/current/bin/{}", name);
+}
+
+bool Context::has_content(std::string_view absolute) const {
+  std::error_code code;
+  return std::filesystem::file_size(at(absolute), code) > 0 && !code;
+}
+
+Command Context::kubeadm(std::vector<std::string> arguments) {
+  Command out;
+  out.argv = {program("kubeadm")};
+  out.argv.insert(out.argv.end(), arguments.begin(), arguments.end());
+  out.environment["PATH"] = "/opt/bedplate/current/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  out.timeout = kubeadm_limit;
+  return out;
 }
 
 std::string Context::kubeconfig() const {

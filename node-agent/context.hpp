@@ -21,6 +21,7 @@ namespace bedplate::agent {
 struct BundleFacts {
   std::filesystem::path path;
   std::string payload_version;      ///< of "node-payload"
+  std::string payload_digest;       ///< of "node-payload"
   std::vector<std::string> images;  ///< full references
   WallTime created_at{};
 
@@ -56,8 +57,13 @@ struct Context {
   /// The path below the root: at("/etc/hosts").
   std::filesystem::path at(std::string_view absolute) const;
   bool bootstrap() const { return self.name == site.bootstrap; }
+  /// Whether the file is there and not empty. kubeadm does not sync what it writes, so a power cut
+  /// can leave empty files behind.
+  bool has_content(std::string_view absolute) const;
   /// /opt/bedplate/current/bin/<name>, as systemd and we call it.
   static std::string program(std::string_view name);
+  /// kubeadm with these words and the PATH on which it finds the payload's programs.
+  static Command kubeadm(std::vector<std::string> arguments);
   /// The kubeconfig this node reads the cluster with.
   std::string kubeconfig() const;
   /// Runs kubectl with that kubeconfig and a time limit; returns its output.

@@ -1,15 +1,23 @@
 #include "node-agent/status.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "core/file.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
 
 namespace bedplate::agent {
+namespace {
+
+constexpr int console_patience = 1000;  // milliseconds
+
+}  // namespace
 
 StatusBoard::StatusBoard(std::filesystem::path file, std::filesystem::path console, Clock& clock,
                          std::string node, std::string role)
@@ -17,7 +25,10 @@ StatusBoard::StatusBoard(std::filesystem::path file, std::filesystem::path conso
       console_(std::move(console)),
       clock_(clock),
       node_(std::move(node)),
-      role_(std::move(role)) {}
+      role_(std::move(role)),
+      boot_id_(read_file("/proc/sys/kernel/random/boot_id").value_or("")) {
+  while (!boot_id_.empty() && boot_id_.back() == '\n') boot_id_.pop_back();
+}
 
 void StatusBoard::expect(const std::vector<std::unique_ptr<Step>>& steps) {
   for (const auto& step : steps) line_of(step->id(), step->describe());
@@ -71,7 +82,7 @@ void StatusBoard::set_phase(const std::string& phase) {
   if (phase == phase_) return;
   phase_ = phase;
   write();
-  if (phase == "ready") say("agent: ready");
+  say("agent: " + phase);
 }
 
 void StatusBoard::write() const {
@@ -85,7 +96,11 @@ void StatusBoard::write() const {
                      {"detail", line.detail},
                      {"error", line.error}});
   }
-  const Json all{{"node", node_}, {"role", role_}, {"phase", phase_}, {"steps", std::move(steps)}};
+  const Json all{{"node", node_},
+                 {"role", role_},
+                 {"bootId", boot_id_},
+                 {"phase", phase_},
+                 {"steps", std::move(steps)}};
   if (auto written = write_file_atomic(file_, all.dump(2) + "\n"); !written) {
     log::debug("status: {}, ignoring", written.error().what);
   }
@@ -95,8 +110,16 @@ void StatusBoard::say(const std::string& line) const {
   auto fd = open_file(console_, O_WRONLY | O_NOCTTY | O_NONBLOCK);
   if (!fd) return;  // a host without a console misses nothing: the journal has it too
   const auto text = fmt::format("bedplate: {}\n", line);
-  if (auto written = write_all(fd->get(), as_byte_span(text)); !written) {
-    log::debug("console: {}, ignoring", written.error().what);
+  // Not blocking: a console that stands still (flow control, a serial line nobody reads) must not
+  // stop the work. A busy one is waited for.
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto written = ::write(fd->get(), rest.data(), rest.size());
+    if (written > 0) {
+      rest.remove_prefix(static_cast<std::size_t>(written));
+      continue;
+    }
+    pollfd room{fd->get(), POLLOUT, 0};
+    if ((errno != EAGAIN && errno != EINTR) || ::poll(&room, 1, console_patience) <= 0) return;
   }
 }
 

@@ -22,8 +22,10 @@ class StatusBoard final : public StepObserver {
   /// The steps that are going to run, so that those behind the present one are seen as pending.
   void expect(const std::vector<std::unique_ptr<Step>>& steps);
   void on_step(const StepEvent& event) override;
-  /// "converging", "ready" or "failed". Ready is said on the console when it begins.
+  /// "converging", "ready", or "degraded": it was ready since this agent began, and a step fails
+  /// now. Said on the console when it begins.
   void set_phase(const std::string& phase);
+  const std::string& phase() const { return phase_; }
 
  private:
   struct Line {
@@ -45,6 +47,7 @@ class StatusBoard final : public StepObserver {
   std::string node_;
   std::string role_;
   std::string phase_ = "converging";
+  std::string boot_id_;
   std::vector<Line> lines_;
 };
 

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "core/text.hpp"
 
 namespace bedplate::agent {
 namespace {
@@ -19,13 +20,6 @@ struct Message {
   std::string start_line;
   std::string body;
 };
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 Result<std::size_t> content_length(std::string_view header) {
   const auto text = lower(header);

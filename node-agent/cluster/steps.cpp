@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/file.hpp"
+#include "core/text.hpp"
 #include "node-agent/cluster/enrolment_client.hpp"
 #include "node-agent/kubernetes/render.hpp"
 
@@ -12,23 +13,12 @@ namespace bedplate::agent {
 namespace {
 
 constexpr std::string_view etc = "/etc/kubernetes";
-constexpr std::string_view program_path = "/opt/bedplate/current/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
-}
 
 /// A bootstrap token that lives half an hour. Its value comes on standard output, never in argv.
 Result<JoinMaterial> join_material(const Context& context) {
-  Command command;
-  command.argv = {Context::program("kubeadm"),
-                  "--kubeconfig",
-                  context.at("/etc/kubernetes/admin.conf").string(),
-                  "token",
-                  "create",
-                  "--ttl",
-                  "30m"};
+  auto command =
+      Context::kubeadm({"--kubeconfig", context.at("/etc/kubernetes/admin.conf").string(), "token",
+                        "create", "--ttl", "30m"});
   command.timeout = std::chrono::minutes(5);
   auto token = context.runner->check(command);
   if (!token) {
@@ -38,22 +28,14 @@ Result<JoinMaterial> join_material(const Context& context) {
   JoinMaterial out;
   BP_TRY(out.ca_certificate_pem, read_file(context.at("/etc/kubernetes/pki/ca.crt")));
   out.server = fmt::format("https://{}:7443", context.site.api_name());
-  out.token = trimmed(std::move(*token));
+  out.token = std::string(trimmed(*token));
   return out;
 }
 
 Result<std::string> operator_kubeconfig(const Context& context, const std::string& user) {
-  Command command;
-  command.argv = {Context::program("kubeadm"),
-                  "kubeconfig",
-                  "user",
-                  "--client-name",
-                  user,
-                  "--org",
-                  "kubeadm:cluster-admins",
-                  "--config",
-                  context.at("/etc/kubernetes/bedplate/kubeadm.yaml").string()};
-  auto made = context.runner->check(command);
+  auto made = context.runner->check(Context::kubeadm(
+      {"kubeconfig", "user", "--client-name", user, "--org", "kubeadm:cluster-admins", "--config",
+       context.at("/etc/kubernetes/bedplate/kubeadm.yaml").string()}));
   if (!made) return fail(ErrorKind::network, "the cluster is not ready yet: " + made.error().what);
   // kubeadm writes the name that is loopback on nodes; people are elsewhere.
   const auto inside = fmt::format("https://{}:7443", context.site.api_name());
@@ -63,15 +45,10 @@ Result<std::string> operator_kubeconfig(const Context& context, const std::strin
   return made->replace(at, inside.size(), outside);
 }
 
-bool has_content(const Context& context, std::string_view path) {
-  std::error_code code;
-  return std::filesystem::file_size(context.at(path), code) > 0 && !code;
-}
-
 ProbeResult probe_join(const Context& context) {
   for (const auto* path : {"/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki/ca.crt",
                            "/var/lib/kubelet/config.yaml"}) {
-    if (!has_content(context, path)) return ProbeResult::missing(fmt::format("no {}", path));
+    if (!context.has_content(path)) return ProbeResult::missing(fmt::format("no {}", path));
   }
   return ProbeResult::satisfied();
 }
@@ -103,15 +80,12 @@ Result<void> join(const Context& context, const std::string& secret) {
   BP_CHECK(write_file_atomic(
       folder / "join.yaml",
       render_kubeadm_join(context, (folder / "discovery.conf").string(), material.token), 0600));
-  Command command;
-  command.argv = {Context::program("kubeadm"), "join", "--config", (folder / "join.yaml").string(),
-                  "--skip-phases=preflight"};
-  command.environment["PATH"] = program_path;
-  command.timeout = std::chrono::minutes(30);
-  BP_CHECK(context.runner->check(command));
-  // The token is used up; it need not lie on the disk until it expires.
-  std::error_code ignored;
-  std::filesystem::remove(folder / "join.yaml", ignored);
+  const auto joined = context.runner->check(Context::kubeadm(
+      {"join", "--config", (folder / "join.yaml").string(), "--skip-phases=preflight"}));
+  // The token has served, or another one is fetched for the next attempt: it need not lie on the
+  // disk until it expires.
+  BP_CHECK(remove_tree(folder / "join.yaml"));
+  BP_CHECK(joined);
   BP_CHECK(context.runner->check({"sync", "-f", context.at("/var/lib/bedplate").string()}));
   return {};
 }

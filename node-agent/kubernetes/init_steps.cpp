@@ -14,30 +14,23 @@ namespace {
 
 constexpr std::string_view config_path = "/var/lib/bedplate/etc/kubernetes/bedplate/kubeadm.yaml";
 constexpr std::chrono::minutes api_patience{20};
-constexpr std::chrono::minutes phase_limit{20};
+/// How long an object that was seen in the cluster is taken to be there still. Looking costs a
+/// kubectl process each, and somebody who deletes one waits that long for it to come back.
+constexpr std::chrono::minutes object_age{5};
 
-bool has_content(const std::filesystem::path& path) {
-  std::error_code code;
-  return std::filesystem::file_size(path, code) > 0 && !code;
-}
-
-/// Satisfied when every file is there and not empty. kubeadm does not sync what it writes, so a
-/// power cut can leave empty files behind.
+/// Satisfied when every file is there and not empty.
 Result<ProbeResult> probe_files(const Context& context, const std::vector<std::string>& paths) {
   for (const auto& path : paths) {
-    if (!has_content(context.at(path))) return ProbeResult::missing(path + " is missing");
+    if (!context.has_content(path)) return ProbeResult::missing(path + " is missing");
   }
   return ProbeResult::satisfied();
 }
 
 Result<void> run_phase(const Context& context, const std::vector<std::string>& words) {
-  Command command;
-  command.argv = {Context::program("kubeadm"), "init", "phase"};
-  command.argv.insert(command.argv.end(), words.begin(), words.end());
-  command.argv.insert(command.argv.end(), {"--config", context.at(config_path).string()});
-  command.environment["PATH"] = "/opt/bedplate/current/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  command.timeout = phase_limit;
-  BP_CHECK(context.runner->check(command));
+  std::vector<std::string> arguments{"init", "phase"};
+  arguments.insert(arguments.end(), words.begin(), words.end());
+  arguments.insert(arguments.end(), {"--config", context.at(config_path).string()});
+  BP_CHECK(context.runner->check(Context::kubeadm(std::move(arguments))));
   // What a phase made must survive a power cut as a whole before the next one builds on it.
   BP_CHECK(context.runner->check({"sync", "-f", context.at("/var/lib/bedplate").string()}));
   return {};
@@ -126,7 +119,7 @@ std::unique_ptr<Step> kubeconfig_step(const Context& context) {
       [&context, files] { return probe_files(context, files); },
       [&context, files]() -> Result<void> {
         for (const auto& path : files) {
-          if (has_content(context.at(path))) continue;
+          if (context.has_content(path)) continue;
           std::error_code code;
           std::filesystem::remove(context.at(path), code);
           if (code) return fail(system_error(code.value(), "cannot remove " + path));
@@ -239,16 +232,9 @@ std::unique_ptr<Step> mark_step(const Context& context) {
 /// kubeadm refuses to run its CoreDNS phase twice with versions it does not know. Its manifests,
 /// applied, may be applied as often as one likes.
 Result<void> apply_coredns(const Context& context) {
-  Command command;
-  command.argv = {Context::program("kubeadm"),
-                  "init",
-                  "phase",
-                  "addon",
-                  "coredns",
-                  "--print-manifest",
-                  "--config",
-                  context.at(config_path).string()};
-  BP_TRY(auto manifests, context.runner->check(command));
+  BP_TRY(auto manifests, context.runner->check(Context::kubeadm(
+                             {"init", "phase", "addon", "coredns", "--print-manifest", "--config",
+                              context.at(config_path).string()})));
   if (context.self.dns.empty()) manifests = without_forward(manifests);
   BP_CHECK(context.kubectl({"apply", "--server-side", "--force-conflicts", "-f", "-"}, manifests));
   return {};
@@ -301,7 +287,9 @@ std::vector<std::string> in_kube_system(std::string kind, std::string name) {
   return {"-n", "kube-system", std::move(kind), std::move(name)};
 }
 
-void add_cluster_steps(const Context& context, StepList& steps) {
+StepList object_steps(const Context& context) {
+  StepList steps;
+  steps.push_back(admin_step(context));
   steps.push_back(object_step(context, "kubeadm-upload-config", "store the cluster's configuration",
                               {"upload-config", "all"},
                               {in_kube_system("configmap", "kubeadm-config"),
@@ -318,6 +306,7 @@ void add_cluster_steps(const Context& context, StepList& steps) {
       context, "addon-kube-proxy", "install kube-proxy", {"addon", "kube-proxy"},
       {in_kube_system("configmap", "kube-proxy"), in_kube_system("daemonset", "kube-proxy")}));
   steps.push_back(coredns_step(context));
+  return steps;
 }
 
 }  // namespace
@@ -352,8 +341,9 @@ StepList control_plane_steps(const Context& context) {
                  {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"}));
   steps.push_back(kubelet_running_step(context));
   steps.push_back(api_step(context));
-  steps.push_back(admin_step(context));
-  add_cluster_steps(context, steps);
+  for (auto& step : object_steps(context)) {
+    steps.push_back(make_lasting(std::move(step), object_age, *context.clock));
+  }
   return steps;
 }
 

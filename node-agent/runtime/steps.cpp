@@ -27,22 +27,11 @@ std::filesystem::path marker_of(const Context& context) {
   return context.at("/opt/bedplate/" + context.bundle.payload_version + "/complete");
 }
 
-Result<std::string> payload_digest(const Context& context) {
-  BP_TRY(const auto reader,
-         bundle::Reader::open(context.bundle.path, context.site.trust.bundle_keys));
-  const auto* artifact = reader.header().artifact(payload_artifact);
-  if (artifact == nullptr) {
-    return fail(ErrorKind::not_found, "the bundle has no artifact 'node-payload'");
-  }
-  return artifact->digest.str();
-}
-
 Result<ProbeResult> probe_payload(const Context& context) {
-  BP_TRY(const auto wanted, payload_digest(context));
   std::error_code code;
   const auto current = std::filesystem::read_symlink(context.at("/opt/bedplate/current"), code);
   if (code || current != context.bundle.payload_version) return ProbeResult::missing();
-  if (read_file(marker_of(context)).value_or("") != wanted) {
+  if (read_file(marker_of(context)).value_or("") != context.bundle.payload_digest) {
     return ProbeResult::missing("not complete");
   }
   for (const auto* plugin : {"bridge", "host-local", "loopback", "portmap"}) {
@@ -79,8 +68,7 @@ Result<void> apply_payload(const Context& context) {
   std::filesystem::create_symlink(context.bundle.payload_version, next, code);
   if (!code) std::filesystem::rename(next, link, code);
   if (code) return fail(system_error(code.value(), "cannot set " + link.string()));
-  BP_TRY(const auto digest, payload_digest(context));
-  return write_file_atomic(marker_of(context), digest);
+  return write_file_atomic(marker_of(context), context.bundle.payload_digest);
 }
 
 bool accepts_connections(const std::filesystem::path& socket_path) {
