@@ -363,7 +363,8 @@ Result<void> Rehearsal::Impl::finish() {
   for (const auto& spec : specs) {
     std::error_code ignored;
     fs::remove(spec.disk_path(), ignored);
-    fs::remove(spec.decoy_path(), ignored);
+    // A disk that was changed although nobody may is the evidence.
+    if (report.decoy_unchanged.value_or(true)) fs::remove(spec.decoy_path(), ignored);
   }
   return {};
 }
