@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -10,6 +9,8 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
+
+#include "core/text.hpp"
 
 namespace bedplate {
 namespace {
@@ -25,23 +26,6 @@ struct Transfer {
   std::size_t header_bytes = 0;
   std::optional<Error> error;  ///< ours, when a callback stopped the transfer
 };
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0) {
-    text.remove_prefix(1);
-  }
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) {
-    text.remove_suffix(1);
-  }
-  return text;
-}
 
 /// For messages: "user:password@" in a URL is nobody else's business.
 std::string without_user(const std::string& url) {

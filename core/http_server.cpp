@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -23,6 +22,7 @@
 
 #include "core/file.hpp"
 #include "core/log.hpp"
+#include "core/text.hpp"
 
 namespace bedplate {
 namespace {
@@ -33,13 +33,6 @@ constexpr int most_connections = 1024;
 constexpr std::chrono::seconds patience{60};
 
 using SteadyClock = std::chrono::steady_clock;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 std::string percent_decoded(std::string_view text) {
   std::string out;
@@ -55,12 +48,6 @@ std::string percent_decoded(std::string_view text) {
     }
   }
   return out;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
 }
 
 std::string_view reason(int status) {

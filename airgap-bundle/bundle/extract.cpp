@@ -43,7 +43,7 @@ bool is_contained(const std::string& path) {
 Result<FileLayer> parse_layer(const Json& layer) {
   FileLayer out;
   const auto annotations = layer.value("annotations", Json::object());
-  BP_TRY(out.path, json_string(annotations, oci::title_annotation));
+  BP_TRY(out.path, json_string(annotations, oci::annotation::title));
   BP_TRY(const auto mode, json_string(annotations, "dev.bedplate.mode"));
   BP_TRY(const auto size, json_string(annotations, "dev.bedplate.size"));
   BP_TRY(const auto content, json_string(annotations, "dev.bedplate.sha256"));
@@ -51,7 +51,7 @@ Result<FileLayer> parse_layer(const Json& layer) {
   BP_TRY(const auto type, json_string(layer, "mediaType"));
   BP_TRY(out.content, Digest::parse("sha256:" + content));
   BP_TRY(out.blob, Digest::parse(blob));
-  out.compressed = type == oci::file_zstd_type;
+  out.compressed = type == oci::media::file_zstd;
   unsigned bits = 0;
   const auto parsed_mode = std::from_chars(mode.data(), mode.data() + mode.size(), bits, 8);
   const auto parsed_size = std::from_chars(size.data(), size.data() + size.size(), out.size);

@@ -29,7 +29,7 @@ Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
 }
 
 std::string provenance_of(const std::map<std::string, std::string>& annotations) {
-  const auto found = annotations.find(std::string(oci::provenance_annotation));
+  const auto found = annotations.find(std::string(oci::annotation::provenance));
   return found == annotations.end() ? "" : found->second;
 }
 
@@ -155,7 +155,7 @@ class Creation {
     for (const auto& image : spec_.images) {
       header.images.push_back({image.name.str(),
                                {},
-                               std::string(oci::docker_list_type),
+                               std::string(oci::media::docker_list),
                                provenance_of(image.annotations)});
     }
     for (const auto& files : spec_.files) {
@@ -179,8 +179,8 @@ class Creation {
                        {"digest", imported.digest.str()},
                        {"size", imported.size},
                        {"annotations",
-                        {{oci::ref_name_annotation, image.name.str()},
-                         {oci::containerd_name_annotation, image.name.str()}}}});
+                        {{oci::annotation::ref_name, image.name.str()},
+                         {oci::annotation::containerd_name, image.name.str()}}}});
     if (!imported.upstream_index.empty()) {
       images_.back()["annotations"]["dev.bedplate.upstream-index"] = imported.upstream_index;
     }
@@ -208,12 +208,12 @@ class Creation {
                          {"comment", provenance_of(image.annotations)}}}}};
     BP_TRY(const auto config_blob, writer.add(config.dump()));
     Json manifest{{"schemaVersion", 2},
-                  {"mediaType", oci::manifest_type},
-                  {"config", descriptor_json(oci::config_type, config_blob)},
-                  {"layers", {descriptor_json(oci::layer_zstd_type, layer.blob)}}};
+                  {"mediaType", oci::media::manifest},
+                  {"config", descriptor_json(oci::media::config, config_blob)},
+                  {"layers", {descriptor_json(oci::media::layer_zstd, layer.blob)}}};
     if (!image.annotations.empty()) manifest["annotations"] = image.annotations;
     BP_TRY(const auto blob, writer.add(manifest.dump()));
-    return Imported{blob.digest, std::string(oci::manifest_type), blob.size, {}};
+    return Imported{blob.digest, std::string(oci::media::manifest), blob.size, {}};
   }
 
   Result<Json> add_file(bundle::Writer& writer, const ArtifactFile& file) {
@@ -229,8 +229,8 @@ class Creation {
                              [&](std::span<const std::byte> part) { return stream.write(part); }));
           return stream.finish();
         }));
-    auto layer = descriptor_json(oci::file_zstd_type, blob);
-    layer["annotations"] = {{oci::title_annotation, file.name},
+    auto layer = descriptor_json(oci::media::file_zstd, blob);
+    layer["annotations"] = {{oci::annotation::title, file.name},
                             {"dev.bedplate.mode", fmt::format("{:04o}", info.st_mode & 0777U)},
                             {"dev.bedplate.size", std::to_string(size)},
                             {"dev.bedplate.sha256", hash.finish().hex()}};
@@ -245,13 +245,13 @@ class Creation {
       layers.push_back(std::move(layer));
     }
     Json annotations = spec.annotations;
-    annotations[std::string(oci::title_annotation)] = spec.name;
+    annotations[std::string(oci::annotation::title)] = spec.name;
     annotations["org.opencontainers.image.version"] = spec.version;
     BP_TRY(const auto artifact,
-           add_artifact(writer, oci::files_artifact_type, std::move(layers), annotations));
+           add_artifact(writer, oci::media::files, std::move(layers), annotations));
     writer.name_artifact(
         {spec.name, spec.version, artifact.digest, provenance_of(spec.annotations)});
-    artifacts_.push_back(descriptor_json(oci::manifest_type, artifact));
+    artifacts_.push_back(descriptor_json(oci::media::manifest, artifact));
     return {};
   }
 
@@ -260,9 +260,9 @@ class Creation {
                                                  Json layers, const Json& annotations) {
     BP_TRY(const auto empty, writer.add("{}"));
     Json manifest{{"schemaVersion", 2},
-                  {"mediaType", oci::manifest_type},
+                  {"mediaType", oci::media::manifest},
                   {"artifactType", type},
-                  {"config", descriptor_json(oci::empty_type, empty)},
+                  {"config", descriptor_json(oci::media::empty, empty)},
                   {"layers", std::move(layers)}};
     if (!annotations.empty()) manifest["annotations"] = annotations;
     return writer.add(manifest.dump());
@@ -274,12 +274,12 @@ class Creation {
     Json manifests = images_;
     if (!artifacts_.empty()) {
       BP_TRY(const auto contents,
-             add_artifact(writer, oci::contents_artifact_type, artifacts_, Json::object()));
-      auto descriptor = descriptor_json(oci::manifest_type, contents);
-      descriptor["artifactType"] = oci::contents_artifact_type;
+             add_artifact(writer, oci::media::contents, artifacts_, Json::object()));
+      auto descriptor = descriptor_json(oci::media::manifest, contents);
+      descriptor["artifactType"] = oci::media::contents;
       manifests.push_back(std::move(descriptor));
     }
-    return Json{{"schemaVersion", 2}, {"mediaType", oci::index_type}, {"manifests", manifests}}
+    return Json{{"schemaVersion", 2}, {"mediaType", oci::media::index}, {"manifests", manifests}}
         .dump();
   }
 

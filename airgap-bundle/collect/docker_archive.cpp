@@ -8,6 +8,7 @@
 #include "airgap-bundle/collect/compress.hpp"
 #include "airgap-bundle/collect/image_store.hpp"
 #include "airgap-bundle/oci/manifest.hpp"
+#include "airgap-bundle/oci/media_types.hpp"
 #include "airgap-bundle/oci/tar_index.hpp"
 #include "core/json.hpp"
 

@@ -19,10 +19,10 @@ class ImportTest : public BundleTest {
     const auto amd = manifest("amd64");
     const auto arm = manifest("arm64");
     index_ = put(Json{{"schemaVersion", 2},
-                      {"mediaType", oci::index_type},
+                      {"mediaType", oci::media::index},
                       {"manifests", {for_platform(amd, "amd64"), for_platform(arm, "arm64")}}}
                      .dump(),
-                 oci::index_type);
+                 oci::media::index);
     name_root(index_);
     spec_for("oci:layout");
   }
@@ -34,15 +34,15 @@ class ImportTest : public BundleTest {
   }
 
   Json manifest(const std::string& architecture,
-                const std::string& layer_type = std::string(oci::layer_tar_type)) {
+                const std::string& layer_type = std::string(oci::media::layer_tar)) {
     const auto config = put(Json{{"os", "linux"},
                                  {"architecture", architecture},
                                  {"rootfs", {{"type", "layers"}, {"diff_ids", Json::array()}}}}
                                 .dump(),
-                            oci::config_type);
+                            oci::media::config);
     const auto layer = put("a layer for " + architecture, layer_type);
     return put(Json{{"schemaVersion", 2}, {"config", config}, {"layers", {layer}}}.dump(),
-               oci::manifest_type);
+               oci::media::manifest);
   }
 
   static Json for_platform(Json descriptor, const std::string& architecture) {
@@ -51,7 +51,7 @@ class ImportTest : public BundleTest {
   }
 
   void name_root(Json descriptor, const std::string& name = "app") {
-    descriptor["annotations"] = {{oci::ref_name_annotation, name}};
+    descriptor["annotations"] = {{oci::annotation::ref_name, name}};
     write(layout() / "oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
     write(layout() / "index.json",
           Json{{"schemaVersion", 2}, {"manifests", {std::move(descriptor)}}}.dump());
@@ -114,12 +114,12 @@ TEST_F(ImportTest, UnknownNameListsTheOthers) {
 }
 
 TEST_F(ImportTest, ChangedLayerIsCorrupt) {
-  write(blob(put("a layer for amd64", oci::layer_tar_type)), "a layer for amd63");
+  write(blob(put("a layer for amd64", oci::media::layer_tar)), "a layer for amd63");
   EXPECT_EQ(refused().kind, ErrorKind::corrupt);
 }
 
 TEST_F(ImportTest, LongerAndShorterLayersAreCorrupt) {
-  const auto layer = blob(put("a layer for amd64", oci::layer_tar_type));
+  const auto layer = blob(put("a layer for amd64", oci::media::layer_tar));
   write(layer, "a layer for amd64 and more");
   EXPECT_EQ(refused().kind, ErrorKind::corrupt);
   write(layer, "a layer");
@@ -134,7 +134,7 @@ TEST_F(ImportTest, ChangedManifestIsCorrupt) {
 }
 
 TEST_F(ImportTest, MissingLayerIsNotFound) {
-  fs::remove(blob(put("a layer for amd64", oci::layer_tar_type)));
+  fs::remove(blob(put("a layer for amd64", oci::media::layer_tar)));
   const auto error = refused();
   EXPECT_EQ(error.kind, ErrorKind::not_found);
   EXPECT_THAT(error.render(), HasSubstr("r.example/a:1"));
@@ -180,11 +180,11 @@ TEST_F(ImportTest, TheMostLayersFitIntoTheHeader) {
   const auto image = [&](std::size_t count) {
     Json layers = Json::array();
     for (std::size_t i = 0; i < count; ++i) {
-      layers.push_back(put("layer " + std::to_string(i), oci::layer_tar_type));
+      layers.push_back(put("layer " + std::to_string(i), oci::media::layer_tar));
     }
-    const auto config = put(R"({"os":"linux","architecture":"amd64"})", oci::config_type);
+    const auto config = put(R"({"os":"linux","architecture":"amd64"})", oci::media::config);
     return put(Json{{"schemaVersion", 2}, {"config", config}, {"layers", layers}}.dump(),
-               oci::manifest_type);
+               oci::media::manifest);
   };
   name_root(image(127));
   create(file());

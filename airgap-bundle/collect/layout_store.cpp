@@ -68,7 +68,7 @@ class ArchiveFiles final : public Files {
 /// The names that a layout's index gives one of its manifests.
 std::vector<std::string> names_of(const oci::Descriptor& descriptor) {
   std::vector<std::string> names;
-  for (const auto key : {oci::ref_name_annotation, oci::containerd_name_annotation}) {
+  for (const auto key : {oci::annotation::ref_name, oci::annotation::containerd_name}) {
     const auto found = descriptor.annotations.find(std::string(key));
     if (found != descriptor.annotations.end()) names.push_back(found->second);
   }

@@ -13,26 +13,6 @@
 
 namespace bedplate::oci {
 
-/// Media types (OCI image-spec, media-types.md; Docker's of distribution's schema 2).
-namespace media {
-inline constexpr std::string_view manifest = "application/vnd.oci.image.manifest.v1+json";
-inline constexpr std::string_view index = "application/vnd.oci.image.index.v1+json";
-inline constexpr std::string_view config = "application/vnd.oci.image.config.v1+json";
-inline constexpr std::string_view empty = "application/vnd.oci.empty.v1+json";
-inline constexpr std::string_view layer_zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
-inline constexpr std::string_view docker_manifest =
-    "application/vnd.docker.distribution.manifest.v2+json";
-inline constexpr std::string_view docker_list =
-    "application/vnd.docker.distribution.manifest.list.v2+json";
-inline constexpr std::string_view docker_schema1 =
-    "application/vnd.docker.distribution.manifest.v1+json";
-inline constexpr std::string_view docker_schema1_signed =
-    "application/vnd.docker.distribution.manifest.v1+prettyjws";
-inline constexpr std::string_view files = "application/vnd.bedplate.files.v1";
-inline constexpr std::string_view file = "application/vnd.bedplate.file.v1";
-inline constexpr std::string_view file_zstd = "application/vnd.bedplate.file.v1+zstd";
-}  // namespace media
-
 using Annotations = std::map<std::string, std::string>;
 
 /// "linux/amd64" or "linux/arm64/v8".

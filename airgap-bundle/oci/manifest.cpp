@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "airgap-bundle/oci/media_types.hpp"
 #include "core/json.hpp"
 
 namespace bedplate::oci {

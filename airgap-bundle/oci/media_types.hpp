@@ -2,33 +2,38 @@
 
 #include <string_view>
 
-// OCI image-spec 1.1 media types, Docker's older names for the same, and ours.
 namespace bedplate::oci {
 
-inline constexpr std::string_view index_type = "application/vnd.oci.image.index.v1+json";
-inline constexpr std::string_view manifest_type = "application/vnd.oci.image.manifest.v1+json";
-inline constexpr std::string_view config_type = "application/vnd.oci.image.config.v1+json";
-inline constexpr std::string_view layer_zstd_type = "application/vnd.oci.image.layer.v1.tar+zstd";
-inline constexpr std::string_view layer_tar_type = "application/vnd.oci.image.layer.v1.tar";
-inline constexpr std::string_view empty_type = "application/vnd.oci.empty.v1+json";
+/// Media types: OCI image-spec 1.1 (media-types.md), Docker's of distribution's schema 2, and ours.
+namespace media {
+inline constexpr std::string_view index = "application/vnd.oci.image.index.v1+json";
+inline constexpr std::string_view manifest = "application/vnd.oci.image.manifest.v1+json";
+inline constexpr std::string_view config = "application/vnd.oci.image.config.v1+json";
+inline constexpr std::string_view empty = "application/vnd.oci.empty.v1+json";
+inline constexpr std::string_view layer_tar = "application/vnd.oci.image.layer.v1.tar";
+inline constexpr std::string_view layer_zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
 
-inline constexpr std::string_view docker_list_type =
+inline constexpr std::string_view docker_list =
     "application/vnd.docker.distribution.manifest.list.v2+json";
-inline constexpr std::string_view docker_manifest_type =
+inline constexpr std::string_view docker_manifest =
     "application/vnd.docker.distribution.manifest.v2+json";
-inline constexpr std::string_view docker_config_type =
-    "application/vnd.docker.container.image.v1+json";
-inline constexpr std::string_view docker_schema1_prefix =
-    "application/vnd.docker.distribution.manifest.v1";
+inline constexpr std::string_view docker_schema1 =
+    "application/vnd.docker.distribution.manifest.v1+json";
+inline constexpr std::string_view docker_schema1_signed =
+    "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
-inline constexpr std::string_view files_artifact_type = "application/vnd.bedplate.files.v1";
-inline constexpr std::string_view file_type = "application/vnd.bedplate.file.v1";
-inline constexpr std::string_view file_zstd_type = "application/vnd.bedplate.file.v1+zstd";
-inline constexpr std::string_view contents_artifact_type = "application/vnd.bedplate.contents.v1";
+inline constexpr std::string_view files = "application/vnd.bedplate.files.v1";
+inline constexpr std::string_view file = "application/vnd.bedplate.file.v1";
+inline constexpr std::string_view file_zstd = "application/vnd.bedplate.file.v1+zstd";
+inline constexpr std::string_view contents = "application/vnd.bedplate.contents.v1";
+}  // namespace media
 
-inline constexpr std::string_view title_annotation = "org.opencontainers.image.title";
-inline constexpr std::string_view ref_name_annotation = "org.opencontainers.image.ref.name";
-inline constexpr std::string_view containerd_name_annotation = "io.containerd.image.name";
-inline constexpr std::string_view provenance_annotation = "dev.bedplate.provenance";
+/// Keys of annotations: OCI image-spec 1.1 (annotations.md), containerd's, and ours.
+namespace annotation {
+inline constexpr std::string_view title = "org.opencontainers.image.title";
+inline constexpr std::string_view ref_name = "org.opencontainers.image.ref.name";
+inline constexpr std::string_view containerd_name = "io.containerd.image.name";
+inline constexpr std::string_view provenance = "dev.bedplate.provenance";
+}  // namespace annotation
 
 }  // namespace bedplate::oci

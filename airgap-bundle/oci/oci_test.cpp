@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "airgap-bundle/oci/manifest.hpp"
+#include "airgap-bundle/oci/media_types.hpp"
 #include "airgap-bundle/oci/reference.hpp"
 #include "core/json.hpp"
 

@@ -90,16 +90,17 @@ Result<BundleRegistry> BundleRegistry::create(const bundle::Reader& reader) {
     BP_CHECK(keep(image.digest, image.media_type));
     registry.tags_[reference.registry + "/" + reference.repository][reference.tag] = image.digest;
     registry.registries_[reference.repository].insert(reference.registry);
-    if (image.media_type != oci::index_type && image.media_type != oci::docker_list_type) continue;
+    if (image.media_type != oci::media::index && image.media_type != oci::media::docker_list)
+      continue;
     BP_TRY(const auto index, parse_json(registry.manifests_[image.digest].content, image.name));
     for (const auto& child : index.value("manifests", Json::array())) {
       BP_TRY(const auto digest, Digest::parse(json_string_or(child, "digest", "")));
       if (reader.header().find(digest) == nullptr) continue;  // of another platform
-      BP_CHECK(keep(digest, json_string_or(child, "mediaType", oci::manifest_type)));
+      BP_CHECK(keep(digest, json_string_or(child, "mediaType", oci::media::manifest)));
     }
   }
   for (const auto& artifact : reader.header().artifacts) {
-    BP_CHECK(keep(artifact.digest, std::string(oci::manifest_type)));
+    BP_CHECK(keep(artifact.digest, std::string(oci::media::manifest)));
     const std::string repository = "bedplate/" + artifact.name;
     registry.tags_["localhost/" + repository][artifact.version] = artifact.digest;
     registry.registries_[repository].insert("localhost");
@@ -145,12 +146,12 @@ ServerResponse BundleRegistry::handle(const ServerRequest& request) const {
   if (target->kind == "tags" && target->rest == "list") return tags(request, repository);
   if (target->kind == "referrers") {
     ServerResponse response;
-    response.headers = {{"Content-Type", std::string(oci::index_type)}};
+    response.headers = {{"Content-Type", std::string(oci::media::index)}};
     if (!request.parameter("artifactType").empty()) {
       response.headers.emplace_back("OCI-Filters-Applied", "artifactType");
     }
     response.body =
-        Json{{"schemaVersion", 2}, {"mediaType", oci::index_type}, {"manifests", Json::array()}}
+        Json{{"schemaVersion", 2}, {"mediaType", oci::media::index}, {"manifests", Json::array()}}
             .dump();
     return response;
   }
