@@ -8,23 +8,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "airgap-bundle/commands.hpp"
 #include "core/command.hpp"
 #include "core/log.hpp"
-#ifdef BEDPLATE_HAS_bundle
-#include "airgap-bundle/commands.hpp"
-#endif
-#ifdef BEDPLATE_HAS_image
 #include "imagebuild/commands.hpp"
-#endif
-#ifdef BEDPLATE_HAS_installer
 #include "installer/commands.hpp"
-#endif
-#ifdef BEDPLATE_HAS_agent
 #include "node-agent/commands.hpp"
-#endif
-#ifdef BEDPLATE_HAS_lab
 #include "qemu-tests/lab/commands.hpp"
-#endif
 
 namespace {
 
@@ -42,21 +32,11 @@ int report(const Error& error, bool json) {
 
 void add_all_commands(CLI::App& app, Invocation& invocation) {
   bedplate::add_site_commands(app, invocation);
-#ifdef BEDPLATE_HAS_bundle
   bedplate::add_bundle_commands(app, invocation);
-#endif
-#ifdef BEDPLATE_HAS_image
   bedplate::add_image_commands(app, invocation);
-#endif
-#ifdef BEDPLATE_HAS_installer
   bedplate::add_install_commands(app, invocation);
-#endif
-#ifdef BEDPLATE_HAS_agent
   bedplate::add_agent_commands(app, invocation);
-#endif
-#ifdef BEDPLATE_HAS_lab
   bedplate::add_rehearse_commands(app, invocation);
-#endif
 }
 
 int run(int argc, char** argv) {

@@ -98,6 +98,18 @@ class Machine {
     runner.on("sync", ProcessResult{});
     runner.on("systemctl", ProcessResult{0, "active\n", ""});
     runner.on("/opt/bedplate/current/bin/kubectl", ProcessResult{0, "node/node-1\n", ""});
+    // Every object that is asked for is there.
+    runner.on("/opt/bedplate/current/bin/kubectl --kubeconfig " +
+                  (root_ / "etc/kubernetes/admin.conf").string() +
+                  " --request-timeout=60s get --ignore-not-found -o name",
+              [](const Command& command) -> Result<ProcessResult> {
+                std::string out;
+                for (const auto& word : command.argv) {
+                  const auto slash = word.find('/');
+                  if (slash != std::string::npos && slash != 0) out += word + "\n";
+                }
+                return ProcessResult{0, out, ""};
+              });
   }
 
   std::filesystem::path root_;

@@ -91,6 +91,15 @@ TEST_F(Steps, ADamagedSystemImageIsAConflict) {
   EXPECT_EQ(step.probe()->probe, Probe::satisfied);
 }
 
+TEST_F(Steps, SettingsOfATestHostAreNamed) {
+  EXPECT_EQ(step(host_steps(context), "lab-settings").probe()->detail, "none");
+  const auto file = context.at("/etc/bedplate/overrides.yaml");
+  ASSERT_TRUE(make_directories(file.parent_path()));
+  ASSERT_TRUE(write_file_atomic(file, "network: preconfigured\nkubelet: {failSwapOn: false}\n"));
+  context.overrides = Overrides::read(file).value();
+  EXPECT_EQ(step(host_steps(context), "lab-settings").probe()->detail, "kubelet, network");
+}
+
 TEST_F(Steps, TheNetworkIsLeftToOthersWhereItIsPreconfigured) {
   context.overrides.network_preconfigured = true;
   runner.on("ip -json -4 address", ProcessResult{0, "[]", ""});

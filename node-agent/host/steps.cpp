@@ -88,6 +88,20 @@ std::unique_ptr<Step> system_root_step(const Context& context) {
       []() -> Result<void> { return {}; });
 }
 
+/// Nothing to do: it says, for people and for tests, that a machine has no settings of a test host.
+std::unique_ptr<Step> lab_settings_step(const Context& context) {
+  return make_step(
+      "lab-settings", "see whether settings of a test host are in effect",
+      [&context]() -> Result<ProbeResult> {
+        std::string names;
+        for (const auto& line : context.overrides.in_effect) {
+          names += (names.empty() ? "" : ", ") + line.substr(0, line.find(':'));
+        }
+        return ProbeResult::satisfied(names.empty() ? "none" : names);
+      },
+      []() -> Result<void> { return {}; });
+}
+
 /// Whether an interface has our address, by `ip -json address`.
 Result<bool> has_address(const Context& context) {
   BP_TRY(const auto text, context.runner->check({"ip", "-json", "-4", "address"}));
@@ -138,6 +152,7 @@ std::unique_ptr<Step> network_step(const Context& context) {
 StepList host_steps(const Context& context) {
   StepList steps;
   steps.push_back(system_root_step(context));
+  steps.push_back(lab_settings_step(context));
   steps.push_back(clock_step(context));
   steps.push_back(hostname_step(context));
   steps.push_back(file_step(context, "hosts-file", "name the site's hosts", "/run/bedplate/hosts",

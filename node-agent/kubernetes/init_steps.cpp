@@ -1,6 +1,6 @@
 // The cluster's first control plane: kubeadm phase by phase, each with a probe of its own.
 
-#include <array>
+#include <algorithm>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -43,21 +43,29 @@ std::unique_ptr<Step> phase_step(const Context& context, std::string id, std::st
       [&context, words] { return run_phase(context, words); });
 }
 
+/// Objects of the cluster, named as kind/name, in one namespace or in none.
+struct Objects {
+  std::string space;
+  std::vector<std::string> names;
+};
+
+/// One kubectl for all of them: on a slow machine each costs seconds.
+Result<ProbeResult> probe_objects(const Context& context, const Objects& objects) {
+  std::vector<std::string> get{"get", "--ignore-not-found", "-o", "name", "-n", objects.space};
+  get.insert(get.end(), objects.names.begin(), objects.names.end());
+  BP_TRY(const auto found, context.kubectl(get));
+  const auto count = static_cast<std::size_t>(std::ranges::count(found, '\n'));
+  if (count == objects.names.size()) return ProbeResult::satisfied();
+  return ProbeResult::missing(
+      fmt::format("{} of {} objects are there", count, objects.names.size()));
+}
+
 /// A phase whose result lies in the cluster: every object must be there.
 std::unique_ptr<Step> object_step(const Context& context, std::string id, std::string describe,
-                                  std::vector<std::string> words,
-                                  std::vector<std::vector<std::string>> objects) {
+                                  std::vector<std::string> words, Objects objects) {
   return make_step(
       std::move(id), std::move(describe),
-      [&context, objects]() -> Result<ProbeResult> {
-        for (const auto& object : objects) {
-          std::vector<std::string> get{"get", "--ignore-not-found", "-o", "name"};
-          get.insert(get.end(), object.begin(), object.end());
-          BP_TRY(const auto found, context.kubectl(get));
-          if (found.empty()) return ProbeResult::missing(object.back() + " is missing");
-        }
-        return ProbeResult::satisfied();
-      },
+      [&context, objects = std::move(objects)] { return probe_objects(context, objects); },
       [&context, words] { return run_phase(context, words); });
 }
 
@@ -243,15 +251,10 @@ Result<void> apply_coredns(const Context& context) {
 std::unique_ptr<Step> coredns_step(const Context& context) {
   return make_step(
       "addon-coredns", "install CoreDNS",
-      [&context]() -> Result<ProbeResult> {
-        for (const auto& [kind, name] :
-             {std::pair("configmap", "coredns"), std::pair("deployment", "coredns"),
-              std::pair("service", "kube-dns"), std::pair("serviceaccount", "coredns")}) {
-          BP_TRY(const auto found, context.kubectl({"get", kind, name, "-n", "kube-system",
-                                                    "--ignore-not-found", "-o", "name"}));
-          if (found.empty()) return ProbeResult::missing(fmt::format("{} {}", kind, name));
-        }
-        return ProbeResult::satisfied();
+      [&context] {
+        return probe_objects(context, {"kube-system",
+                                       {"configmap/coredns", "deployment/coredns",
+                                        "service/kube-dns", "serviceaccount/coredns"}});
       },
       [&context] { return apply_coredns(context); });
 }
@@ -283,28 +286,25 @@ std::unique_ptr<Step> dns_ready_step(const Context& context) {
       });
 }
 
-std::vector<std::string> in_kube_system(std::string kind, std::string name) {
-  return {"-n", "kube-system", std::move(kind), std::move(name)};
-}
-
 StepList object_steps(const Context& context) {
   StepList steps;
   steps.push_back(admin_step(context));
-  steps.push_back(object_step(context, "kubeadm-upload-config", "store the cluster's configuration",
-                              {"upload-config", "all"},
-                              {in_kube_system("configmap", "kubeadm-config"),
-                               in_kube_system("configmap", "kubelet-config")}));
-  steps.push_back(mark_step(context));
   steps.push_back(
-      object_step(context, "kubeadm-bootstrap-token", "let enrolled nodes bootstrap their kubelets",
-                  {"bootstrap-token", "--skip-token-print"},
-                  {{"-n", "kube-public", "configmap", "cluster-info"},
-                   {"clusterrolebinding", "kubeadm:kubelet-bootstrap"},
-                   {"clusterrolebinding", "kubeadm:node-autoapprove-bootstrap"},
-                   {"clusterrolebinding", "kubeadm:node-autoapprove-certificate-rotation"}}));
-  steps.push_back(object_step(
-      context, "addon-kube-proxy", "install kube-proxy", {"addon", "kube-proxy"},
-      {in_kube_system("configmap", "kube-proxy"), in_kube_system("daemonset", "kube-proxy")}));
+      object_step(context, "kubeadm-upload-config", "store the cluster's configuration",
+                  {"upload-config", "all"},
+                  {"kube-system", {"configmap/kubeadm-config", "configmap/kubelet-config"}}));
+  steps.push_back(mark_step(context));
+  const std::string binding = "clusterrolebinding/kubeadm:";
+  steps.push_back(object_step(context, "kubeadm-bootstrap-token",
+                              "let enrolled nodes bootstrap their kubelets",
+                              {"bootstrap-token", "--skip-token-print"},
+                              {"kube-public",
+                               {"configmap/cluster-info", binding + "kubelet-bootstrap",
+                                binding + "node-autoapprove-bootstrap",
+                                binding + "node-autoapprove-certificate-rotation"}}));
+  steps.push_back(object_step(context, "addon-kube-proxy", "install kube-proxy",
+                              {"addon", "kube-proxy"},
+                              {"kube-system", {"configmap/kube-proxy", "daemonset/kube-proxy"}}));
   steps.push_back(coredns_step(context));
   return steps;
 }

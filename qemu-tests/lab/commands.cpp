@@ -31,6 +31,7 @@ struct Arguments {
 
 void print_summary(const lab::Rehearsal& rehearsal) {
   const auto& report = rehearsal.report();
+  if (report.machines.empty()) return;  // it ended before there was a machine
   fmt::print("\n{}{}", lab::stage_table(report.machines), lab::phase_table(report.phases));
   if (!report.nodes.empty()) fmt::print("\n{}", lab::node_table(report.nodes));
   if (!report.pods.empty()) fmt::print("\n{}", lab::pod_table(report.pods));
@@ -44,6 +45,8 @@ void print_summary(const lab::Rehearsal& rehearsal) {
   }
   for (const auto& machine : report.machines) {
     if (machine.verity) fmt::print("system root: {}: {}\n", machine.name, *machine.verity);
+    if (machine.lab_settings)
+      fmt::print("lab settings: {}: {}\n", machine.name, *machine.lab_settings);
   }
   if (report.decoy_unchanged) {
     fmt::print("decoy disk:  {}\n", *report.decoy_unchanged ? "unchanged" : "CHANGED");

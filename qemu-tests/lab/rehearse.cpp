@@ -318,8 +318,9 @@ void Rehearsal::Impl::collect() {
   if (lab) {
     const auto trackers = lab->trackers();
     for (std::size_t i = 0; i < specs.size(); ++i) {
-      report.machines.push_back(
-          {specs[i].name, trackers[i].stages(), trackers[i].detail_of("agent/system-root")});
+      report.machines.push_back({specs[i].name, trackers[i].stages(),
+                                 trackers[i].detail_of("agent/system-root"),
+                                 trackers[i].detail_of("agent/lab-settings")});
     }
   }
   if (network) {
@@ -342,6 +343,10 @@ void Rehearsal::Impl::judge() {
   for (const auto& machine : report.machines) {
     if (!machine.verity || machine.verity->find("verity") == std::string::npos) {
       findings.push_back(machine.name + ": no proof that dm-verity guards the running system");
+    }
+    if (machine.lab_settings != "none") {
+      findings.push_back(fmt::format("{}: settings of test hosts: {}", machine.name,
+                                     machine.lab_settings.value_or("unknown")));
     }
   }
 }
@@ -410,6 +415,7 @@ const RehearsalReport& Rehearsal::report() const {
 }
 
 std::string Rehearsal::directions() const {
+  if (impl_->folder.empty()) return {};
   auto out = fmt::format("consoles:    less -R {}/*/console.log\n", impl_->folder.string());
   if (!impl_->kept) {
     return out + "machines:    switched off; with --keep they stay\n";

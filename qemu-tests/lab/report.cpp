@@ -34,9 +34,13 @@ Json stage_json(const Stage& stage) {
 }
 
 Json machine_json(const MachineReport& machine) {
-  Json out{{"name", machine.name}, {"stages", Json::array()}, {"systemRoot", nullptr}};
+  Json out{{"name", machine.name},
+           {"stages", Json::array()},
+           {"systemRoot", nullptr},
+           {"labSettings", nullptr}};
   for (const auto& stage : machine.stages) out["stages"].push_back(stage_json(stage));
   if (machine.verity) out["systemRoot"] = *machine.verity;
+  if (machine.lab_settings) out["labSettings"] = *machine.lab_settings;
   return out;
 }
 

@@ -16,6 +16,7 @@ struct MachineReport {
   std::string name;
   std::vector<Stage> stages;
   std::optional<std::string> verity;  ///< what the agent's step system-root saw; absent: never ok
+  std::optional<std::string> lab_settings;  ///< what its step lab-settings saw; must be "none"
 };
 
 /// A part of the rehearsal as a whole.

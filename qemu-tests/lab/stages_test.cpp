@@ -92,7 +92,8 @@ TEST(StageTable, HasARowForEachStageAndAColumnForEachMachine) {
   StageTracker two;
   two.power_on("first start", Milliseconds(0));
   feed(two, "3 BdsDxe: starting\n7 Linux version 6\n40 bedplate: install/write-system: started\n");
-  const auto table = stage_table({{"node-1", one.stages(), {}}, {"node-2", two.stages(), {}}});
+  const auto table =
+      stage_table({{"node-1", one.stages(), {}, {}}, {"node-2", two.stages(), {}, {}}});
   EXPECT_EQ(table, R"(first start (seconds)
 STAGE                 node-1  node-2
 firmware                 2.0     3.0
