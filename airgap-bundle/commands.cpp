@@ -11,6 +11,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "airgap-bundle/bundle/reader.hpp"
+#include "airgap-bundle/closure/bundle_proof.hpp"
+#include "airgap-bundle/closure/commands.hpp"
 #include "airgap-bundle/collect/create.hpp"
 #include "airgap-bundle/registry/server.hpp"
 #include "core/file.hpp"
@@ -30,6 +32,8 @@ struct BundleOptions {
   std::string created;
   std::string bundle;
   std::vector<std::string> trust;
+  std::string helm;
+  std::string report;
   std::string listen = "127.0.0.1:5005";
 };
 
@@ -89,6 +93,18 @@ Json summary(const bundle::Header& header, std::uint64_t size, const PublicKey& 
   return out;
 }
 
+void print_proof(const closure::Proof& proof) {
+  fmt::print(
+      "asked for by charts and kubeadm: {} images here, {} allowed to be missing, {} missing\n",
+      proof.present.size(), proof.allowed.size(), proof.missing.size());
+  for (const auto& item : proof.allowed) {
+    fmt::print("  not here: {} ({})\n", item.need.image.str(), item.reason);
+  }
+  for (const auto& name : proof.unused) {
+    fmt::print("  allowed to be missing, but nothing asks for it: {}\n", name);
+  }
+}
+
 Result<int> create(const BundleOptions& options, bool json) {
   BP_TRY(const auto text, read_file(options.spec, 4U << 20));
   BP_TRY(const auto spec, collect::parse_spec(text, options.spec));
@@ -100,7 +116,11 @@ Result<int> create(const BundleOptions& options, bool json) {
   how.output = options.output;
   how.created_at = created;
   auto progress = make_console_progress();
-  BP_TRY(const auto header, collect::create_bundle(spec, how, key, progress.get()));
+  SystemProcessRunner runner;
+  how.runner = &runner;
+  how.helm = options.helm;
+  BP_TRY(const auto created_bundle, collect::create_bundle(spec, how, key, progress.get()));
+  const auto& [header, proof] = created_bundle;
   progress.reset();
   const auto size = std::filesystem::file_size(options.output);
   if (json) {
@@ -109,7 +129,33 @@ Result<int> create(const BundleOptions& options, bool json) {
   }
   fmt::print("{}: {}, {} images, {} artifacts, signed by {}\n", options.output, format_bytes(size),
              header.images.size(), header.artifacts.size(), key.public_key().fingerprint());
+  print_proof(proof);
   return 0;
+}
+
+Result<int> prove(const BundleOptions& options, bool json) {
+  BP_TRY(const auto keys, read_trust(options.trust));
+  BP_TRY(const auto reader, bundle::Reader::open(options.bundle, keys));
+  SystemProcessRunner runner;
+  const auto helm = options.helm.empty() ? "helm" : options.helm;
+  BP_TRY(const auto proof, closure::prove_bundle(reader, helm, runner));
+  auto report = closure::to_json(proof);
+  report["bundle"] = {{"name", reader.header().name},
+                      {"version", reader.header().version},
+                      {"signer", reader.signer().str()}};
+  if (!options.report.empty()) {
+    BP_CHECK(write_file_atomic(options.report, report.dump(2) + "\n"));
+  }
+  if (json) {
+    fmt::print("{}\n", report.dump());
+  } else {
+    print_proof(proof);
+  }
+  if (proof.closed()) return 0;
+  return fail(ErrorKind::not_found,
+              fmt::format("{} images are asked for and are not in the bundle:\n{}",
+                          proof.missing.size(), closure::missing_text(proof)),
+              "make the bundle again with them");
 }
 
 void print_table(const bundle::Header& header) {
@@ -225,6 +271,8 @@ void add_create(CLI::App& bundle, const Options& options, Invocation& invocation
       ->required();
   command->add_option("--created", options->created,
                       "Creation time, RFC 3339 (default: SOURCE_DATE_EPOCH, or now)");
+  command->add_option("--helm", options->helm,
+                      "Helm to render charts with (default: the payload's, else the one in PATH)");
   command->footer(
       "Example:\n  bedplate bundle create -f bundle.yaml -o site.bundle --key "
       "site.secrets");
@@ -250,6 +298,7 @@ void add_bundle_commands(CLI::App& app, Invocation& invocation) {
   auto* bundle = app.add_subcommand("bundle", "Make, check and serve the one file with everything");
   bundle->require_subcommand(1);
   add_create(*bundle, options, invocation);
+  add_images_command(*bundle, invocation);
 
   auto* inspect_command = bundle->add_subcommand("inspect", "List what a bundle holds");
   add_bundle_argument(*inspect_command, options, true);
@@ -264,6 +313,18 @@ void add_bundle_commands(CLI::App& app, Invocation& invocation) {
   verify_command->footer("Example:\n  bedplate bundle verify site.bundle --trust site.secrets");
   verify_command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return verify(*options, invocation.json); };
+  });
+
+  auto* prove_command = bundle->add_subcommand(
+      "prove", "Prove that every image which charts and kubeadm ask for is in a bundle");
+  add_bundle_argument(*prove_command, options, true);
+  prove_command->add_option("--report", options->report, "Write what was found as JSON");
+  prove_command->add_option("--helm", options->helm, "Helm, for bundles that carry none");
+  prove_command->footer(
+      "Needs no network.\nExample:\n  bedplate bundle prove site.bundle --trust site.secrets "
+      "--report proof.json");
+  prove_command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return prove(*options, invocation.json); };
   });
 
   auto* serve_command = bundle->add_subcommand("serve", "Serve a bundle as a read-only registry");

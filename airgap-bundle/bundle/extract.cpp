@@ -1,5 +1,6 @@
 // Writing the files of a files artifact out of a bundle.
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <vector>
@@ -146,24 +147,29 @@ Result<void> write_layer(const Reader& reader, const FileLayer& layer,
   return file.commit();
 }
 
-}  // namespace
-
-Result<void> Reader::extract(std::string_view artifact, const std::filesystem::path& to,
-                             Progress* progress) const {
-  const auto* found = header_.artifact(artifact);
+Result<std::vector<FileLayer>> read_layers(const Reader& reader, std::string_view artifact) {
+  const auto* found = reader.header().artifact(artifact);
   if (found == nullptr) {
     return fail(ErrorKind::not_found, fmt::format("the bundle has no artifact '{}'", artifact),
                 "`bedplate bundle inspect` lists what it has");
   }
-  BP_TRY(const auto text, blob(found->digest));
+  BP_TRY(const auto text, reader.blob(found->digest));
   BP_TRY(const auto manifest, parse_json(text, "artifact manifest"));
   std::vector<FileLayer> layers;
-  std::uint64_t total = 0;
   for (const auto& item : manifest.value("layers", Json::array())) {
     BP_TRY_DURING(auto layer, fmt::format("reading artifact {}", artifact), parse_layer(item));
-    total += layer.size;
     layers.push_back(std::move(layer));
   }
+  return layers;
+}
+
+}  // namespace
+
+Result<void> Reader::extract(std::string_view artifact, const std::filesystem::path& to,
+                             Progress* progress) const {
+  BP_TRY(const auto layers, read_layers(*this, artifact));
+  std::uint64_t total = 0;
+  for (const auto& layer : layers) total += layer.size;
   if (progress != nullptr) progress->begin(fmt::format("unpack {}", artifact), total);
   for (const auto& layer : layers) {
     const auto path = to / layer.path;
@@ -175,6 +181,20 @@ Result<void> Reader::extract(std::string_view artifact, const std::filesystem::p
                     write_layer(*this, layer, path, progress));
   }
   if (progress != nullptr) progress->end();
+  return {};
+}
+
+Result<void> Reader::extract_file(std::string_view artifact, std::string_view name,
+                                  const std::filesystem::path& to) const {
+  BP_TRY(const auto layers, read_layers(*this, artifact));
+  const auto layer = std::ranges::find(layers, name, &FileLayer::path);
+  if (layer == layers.end()) {
+    return fail(ErrorKind::not_found, fmt::format("artifact {} has no file {}", artifact, name));
+  }
+  const auto path = to / layer->path;
+  if (is_there(path, *layer)) return {};
+  BP_CHECK_DURING(fmt::format("writing {}", path.string()),
+                  write_layer(*this, *layer, path, nullptr));
   return {};
 }
 

@@ -79,7 +79,16 @@ Result<ImageEntry> parse_image(const Json& object) {
   BP_TRY(image.digest, Digest::parse(digest));
   BP_TRY(image.media_type, json_string(object, "mediaType"));
   image.provenance = json_string_or(object, "provenance", "");
+  if (object.contains("index")) {
+    BP_TRY(const auto index, json_string(object, "index"));
+    BP_TRY(image.index, Digest::parse(index));
+  }
   return image;
+}
+
+Result<std::string> parse_text(const Json& item) {
+  if (item.is_string()) return item.get<std::string>();
+  return fail(ErrorKind::corrupt, "a list has something else than text");
 }
 
 Result<ArtifactEntry> parse_artifact(const Json& object) {
@@ -92,9 +101,12 @@ Result<ArtifactEntry> parse_artifact(const Json& object) {
   return artifact;
 }
 
+/// `optional`: an absent list is an empty one.
 template <class T, class Parse>
-Result<std::vector<T>> parse_list(const Json& object, std::string_view key, Parse parse) {
+Result<std::vector<T>> parse_list(const Json& object, std::string_view key, Parse parse,
+                                  bool optional = false) {
   const auto found = object.find(key);
+  if (found == object.end() && optional) return std::vector<T>{};
   if (found == object.end() || !found->is_array()) {
     return fail(ErrorKind::corrupt, fmt::format("field '{}' must be a list", key));
   }
@@ -106,6 +118,47 @@ Result<std::vector<T>> parse_list(const Json& object, std::string_view key, Pars
   return out;
 }
 
+Result<ChartEntry> parse_chart(const Json& object) {
+  ChartEntry chart;
+  BP_TRY(chart.name, json_string(object, "name"));
+  BP_TRY(chart.version, json_string(object, "version"));
+  BP_TRY(chart.name_space, json_string(object, "namespace"));
+  BP_TRY(const auto digest, json_string(object, "digest"));
+  BP_TRY(chart.digest, Digest::parse(digest));
+  BP_TRY(chart.values, parse_list<Digest>(object, "values", [](const Json& item) -> Result<Digest> {
+           BP_TRY(const auto text, parse_text(item));
+           return Digest::parse(text);
+         }));
+  BP_TRY(chart.api_versions, parse_list<std::string>(object, "apiVersions", parse_text));
+  chart.provenance = json_string_or(object, "provenance", "");
+  return chart;
+}
+
+Result<AllowanceEntry> parse_allowance(const Json& object) {
+  AllowanceEntry out;
+  BP_TRY(out.image, json_string(object, "image"));
+  BP_TRY(out.reason, json_string(object, "reason"));
+  return out;
+}
+
+/// Everything that the header names must be among its entries.
+Result<void> check_names(const Header& header) {
+  const auto check = [&](const std::string& name, const Digest& digest) -> Result<void> {
+    if (header.find(digest) != nullptr) return {};
+    return corrupt(fmt::format("{} has no {}", name, digest.str()));
+  };
+  for (const auto& image : header.images) {
+    BP_CHECK(check(image.name, image.digest));
+    if (image.index) BP_CHECK(check(image.name, *image.index));
+  }
+  for (const auto& artifact : header.artifacts) BP_CHECK(check(artifact.name, artifact.digest));
+  for (const auto& chart : header.charts) {
+    BP_CHECK(check(chart.name, chart.digest));
+    for (const auto& values : chart.values) BP_CHECK(check(chart.name, values));
+  }
+  return {};
+}
+
 Result<Header> parse_checked(const Json& object) {
   Header header;
   BP_TRY(header.name, json_string(object, "name"));
@@ -115,16 +168,28 @@ Result<Header> parse_checked(const Json& object) {
   BP_TRY(header.entries, parse_list<Entry>(object, "entries", parse_entry));
   BP_TRY(header.images, parse_list<ImageEntry>(object, "images", parse_image));
   BP_TRY(header.artifacts, parse_list<ArtifactEntry>(object, "artifacts", parse_artifact));
+  BP_TRY(header.charts, parse_list<ChartEntry>(object, "charts", parse_chart, true));
+  BP_TRY(header.allowances,
+         parse_list<AllowanceEntry>(object, "allowMissing", parse_allowance, true));
   BP_CHECK(check_layout(header.entries));
-  for (const auto& image : header.images) {
-    if (header.find(image.digest) == nullptr) return corrupt(image.name + " has no manifest");
-  }
-  for (const auto& artifact : header.artifacts) {
-    if (header.find(artifact.digest) == nullptr) {
-      return corrupt(artifact.name + " has no manifest");
-    }
-  }
+  BP_CHECK(check_names(header));
   return header;
+}
+
+Json charts_json(const std::vector<ChartEntry>& charts) {
+  Json out = Json::array();
+  for (const auto& chart : charts) {
+    Json values = Json::array();
+    for (const auto& digest : chart.values) values.push_back(digest.str());
+    out.push_back({{"name", chart.name},
+                   {"version", chart.version},
+                   {"namespace", chart.name_space},
+                   {"digest", chart.digest.str()},
+                   {"values", std::move(values)},
+                   {"apiVersions", chart.api_versions},
+                   {"provenance", chart.provenance}});
+  }
+  return out;
 }
 
 }  // namespace
@@ -155,6 +220,7 @@ std::string to_json_text(const Header& header) {
                       {"digest", image.digest.str()},
                       {"mediaType", image.media_type},
                       {"provenance", image.provenance}});
+    if (image.index) images.back()["index"] = image.index->str();
   }
   Json artifacts = Json::array();
   for (const auto& artifact : header.artifacts) {
@@ -163,13 +229,17 @@ std::string to_json_text(const Header& header) {
                          {"digest", artifact.digest.str()},
                          {"provenance", artifact.provenance}});
   }
-  return Json{{"name", header.name},
-              {"version", header.version},
-              {"createdAt", format_rfc3339(header.created_at)},
-              {"entries", std::move(entries)},
-              {"images", std::move(images)},
-              {"artifacts", std::move(artifacts)}}
-      .dump();
+  Json out{{"name", header.name},
+           {"version", header.version},
+           {"createdAt", format_rfc3339(header.created_at)},
+           {"entries", std::move(entries)},
+           {"images", std::move(images)},
+           {"artifacts", std::move(artifacts)}};
+  if (!header.charts.empty()) out["charts"] = charts_json(header.charts);
+  for (const auto& item : header.allowances) {
+    out["allowMissing"].push_back({{"image", item.image}, {"reason", item.reason}});
+  }
+  return out.dump();
 }
 
 Result<Header> parse_header(std::string_view json) {

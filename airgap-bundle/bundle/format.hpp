@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,9 +35,12 @@ struct Entry {
 
 struct ImageEntry {
   std::string name;  ///< full reference
-  Digest digest;     ///< of the manifest or index
+  Digest digest;     ///< of the manifest
   std::string media_type;
   std::string provenance;  ///< where it came from, for people
+  /// Of the index that the manifest was chosen from, which is in the bundle too, so that who asks
+  /// for it by digest gets it; its other children are not.
+  std::optional<Digest> index;
 };
 
 struct ArtifactEntry {
@@ -46,6 +50,23 @@ struct ArtifactEntry {
   std::string provenance;
 };
 
+/// A Helm chart, and how it is to be installed.
+struct ChartEntry {
+  std::string name;  ///< of the release too
+  std::string version;
+  std::string name_space;
+  Digest digest;                          ///< of the chart's manifest (Helm's OCI form)
+  std::vector<Digest> values;             ///< of the values files, later ones win
+  std::vector<std::string> api_versions;  ///< which the cluster has when it is installed
+  std::string provenance;
+};
+
+/// An image that something names and that need not be here.
+struct AllowanceEntry {
+  std::string image;
+  std::string reason;
+};
+
 struct Header {
   std::string name;
   std::string version;
@@ -53,6 +74,8 @@ struct Header {
   std::vector<Entry> entries;  ///< in the order of the file
   std::vector<ImageEntry> images;
   std::vector<ArtifactEntry> artifacts;
+  std::vector<ChartEntry> charts;
+  std::vector<AllowanceEntry> allowances;
 
   const Entry* find(const Digest& digest) const;
   const ArtifactEntry* artifact(std::string_view artifact_name) const;

@@ -22,8 +22,10 @@ Header sample() {
   add("blobs/sha256/" + blob.hex(), "hello", 1024);
   add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})", 2048);
   add("index.json", "{}", 3072);
-  header.images.push_back({"registry.example/a:1", blob, "application/x", "by hand"});
+  header.images.push_back({"registry.example/a:1", blob, "application/x", "by hand", blob});
   header.artifacts.push_back({"tools", "v1", blob, ""});
+  header.charts.push_back({"harbor", "1.18.0", "harbor", blob, {blob}, {"example.com/v1"}, "here"});
+  header.allowances.push_back({"registry.example/b:1", "never used"});
   return header;
 }
 
@@ -42,6 +44,8 @@ TEST(BundleHeader, GoldenJson) {
   Header header = sample();
   header.images.clear();
   header.artifacts.clear();
+  header.charts.clear();
+  header.allowances.clear();
   header.entries.resize(1);
   EXPECT_EQ(
       to_json_text(header),

@@ -44,6 +44,9 @@ class Reader {
   /// killed and repeated. ErrorKind::corrupt when a path would leave `to`.
   Result<void> extract(std::string_view artifact, const std::filesystem::path& to,
                        Progress* progress) const;
+  /// The same for one of its files, named as in the artifact; ErrorKind::not_found.
+  Result<void> extract_file(std::string_view artifact, std::string_view name,
+                            const std::filesystem::path& to) const;
 
  private:
   Reader() = default;

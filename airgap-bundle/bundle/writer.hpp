@@ -51,6 +51,8 @@ class Writer {
   /// Names an image or artifact whose manifest was added.
   void name_image(ImageEntry image) { header_.images.push_back(std::move(image)); }
   void name_artifact(ArtifactEntry artifact) { header_.artifacts.push_back(std::move(artifact)); }
+  void name_chart(ChartEntry chart) { header_.charts.push_back(std::move(chart)); }
+  void allow_missing(AllowanceEntry item) { header_.allowances.push_back(std::move(item)); }
   const Header& header() const { return header_; }
 
   /// Writes oci-layout and index.json, then signs the header and puts the file in its place.

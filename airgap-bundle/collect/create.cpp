@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
 #include <fcntl.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "airgap-bundle/bundle/writer.hpp"
+#include "airgap-bundle/closure/bundle_proof.hpp"
+#include "airgap-bundle/collect/charts.hpp"
 #include "airgap-bundle/collect/compress.hpp"
 #include "airgap-bundle/collect/import.hpp"
 #include "airgap-bundle/collect/layer.hpp"
@@ -21,8 +24,9 @@
 namespace bedplate::collect {
 namespace {
 
-/// An image copied from elsewhere may have this many blobs: its layers, manifest, configuration.
-constexpr std::size_t most_blobs_per_import = oci::most_layers + 2;
+/// An image copied from elsewhere may have this many blobs: layers, manifest, index, configuration.
+constexpr std::size_t most_blobs_per_import = oci::most_layers + 3;
+constexpr std::string_view payload_artifact = "node-payload";
 
 Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
   return {{"mediaType", type}, {"digest", blob.digest.str()}, {"size", blob.size}};
@@ -89,8 +93,10 @@ class Creation {
   Creation(const BundleSpec& spec, const CreateOptions& options, Progress* progress)
       : spec_(spec), options_(options), progress_(progress) {}
 
-  Result<bundle::Header> run(const PrivateKey& key) {
+  Result<Created> run(const PrivateKey& key) {
     BP_CHECK(expand_files());
+    BP_CHECK(collect_needs());
+    BP_CHECK(check_names());
     BP_CHECK(check_space());
     BP_TRY(auto writer, bundle::Writer::create(options_.output, most_entries(), name_bytes()));
     if (progress_ != nullptr) progress_->begin("create " + options_.output.string(), input_size_);
@@ -103,13 +109,81 @@ class Creation {
       BP_CHECK_DURING(fmt::format("adding files {}", spec_.files[i].name),
                       add_files(writer, spec_.files[i], files_[i]));
     }
+    if (charts_) {
+      BP_TRY(const auto descriptors, charts_->add_to(writer));
+      artifacts_.insert(artifacts_.end(), descriptors.begin(), descriptors.end());
+    }
+    for (const auto& item : spec_.allow_missing) {
+      writer.allow_missing({item.image.str(), item.reason});
+    }
+    auto proof = closure::prove(needs_, allowed(), closure::lookup_in(writer.header()));
+    BP_CHECK(require_closed(proof));
     BP_TRY(const auto index, make_index(writer));
     BP_CHECK(writer.finish(index, spec_.name, spec_.version, options_.created_at, key));
     if (progress_ != nullptr) progress_->end();
-    return writer.header();
+    return Created{writer.header(), std::move(proof)};
   }
 
  private:
+  /// A program of the node payload, where the specification takes it from.
+  std::optional<std::filesystem::path> payload_program(const std::string& name) const {
+    for (std::size_t i = 0; i < spec_.files.size(); ++i) {
+      if (spec_.files[i].name != payload_artifact) continue;
+      const auto found = std::ranges::find(files_[i], "bin/" + name, &ArtifactFile::name);
+      if (found != files_[i].end()) return found->path;
+    }
+    return std::nullopt;
+  }
+
+  Result<std::filesystem::path> helm() const {
+    if (!options_.helm.empty()) return options_.helm;
+    if (auto own = payload_program("helm")) return *own;
+    return find_program("helm", "");
+  }
+
+  /// What charts and kubeadm ask for: rendered before anything big is fetched.
+  Result<void> collect_needs() {
+    if (options_.runner == nullptr) return {};
+    std::string version;
+    if (const auto kubeadm = payload_program("kubeadm")) {
+      version = std::ranges::find(spec_.files, payload_artifact, &FilesSpec::name)->version;
+      BP_TRY(needs_, closure::kubeadm_images(*kubeadm, version, *options_.runner));
+    }
+    if (spec_.charts.empty()) return {};
+    BP_TRY(const auto program, helm());
+    BP_TRY(auto charts,
+           Charts::collect(spec_.charts, options_.root, program, version, *options_.runner));
+    input_size_ += charts.size();
+    needs_.insert(needs_.end(), charts.images().begin(), charts.images().end());
+    charts_ = std::move(charts);
+    return {};
+  }
+
+  std::vector<closure::AllowedMissing> allowed() const {
+    std::vector<closure::AllowedMissing> out;
+    for (const auto& item : spec_.allow_missing) out.push_back({item.image, item.reason});
+    return out;
+  }
+
+  static Result<void> require_closed(const closure::Proof& proof) {
+    if (proof.closed()) return {};
+    return fail(ErrorKind::not_found,
+                fmt::format("{} images are asked for and would not be in the bundle:\n{}",
+                            proof.missing.size(), closure::missing_text(proof)),
+                "add them under images:, or under allowMissing: with the reason");
+  }
+
+  /// By names alone, hours before the last image is there. Digests are known only then.
+  Result<void> check_names() const {
+    const auto by_name = [this](const oci::Reference& image) -> std::string {
+      if (image.digest) return "not known yet";
+      const bool listed = std::ranges::any_of(
+          spec_.images, [&](const ImageSpec& spec) { return spec.name.str() == image.str(); });
+      return listed ? "listed" : "";
+    };
+    return require_closed(closure::prove(needs_, allowed(), by_name));
+  }
+
   Result<void> expand_files() {
     for (const auto& files : spec_.files) {
       BP_TRY_DURING(auto list, "collecting files " + files.name, expand(files, options_.root));
@@ -146,6 +220,7 @@ class Creation {
       count += image.source.kind == SourceKind::rootfs ? 3 : most_blobs_per_import;
     }
     for (const auto& list : files_) count += list.size() + 2;
+    for (const auto& chart : spec_.charts) count += 3 + chart.values.size();
     return count;
   }
 
@@ -156,10 +231,23 @@ class Creation {
       header.images.push_back({image.name.str(),
                                {},
                                std::string(oci::media::docker_list),
-                               provenance_of(image.annotations)});
+                               provenance_of(image.annotations),
+                               Digest{}});
     }
     for (const auto& files : spec_.files) {
       header.artifacts.push_back({files.name, files.version, {}, provenance_of(files.annotations)});
+    }
+    for (const auto& chart : spec_.charts) {
+      header.charts.push_back({chart.name,
+                               chart.version,
+                               chart.name_space,
+                               {},
+                               std::vector<Digest>(chart.values.size()),
+                               chart.api_versions,
+                               chart.location});
+    }
+    for (const auto& item : spec_.allow_missing) {
+      header.allowances.push_back({item.image.str(), item.reason});
     }
     header.name = spec_.name;
     header.version = spec_.version;
@@ -173,16 +261,24 @@ class Creation {
     } else {
       BP_TRY(imported, import_image(writer, image, options_.root, progress_));
     }
-    writer.name_image(
-        {image.name.str(), imported.digest, imported.media_type, provenance_of(image.annotations)});
+    bundle::ImageEntry entry{image.name.str(),
+                             imported.digest,
+                             imported.media_type,
+                             provenance_of(image.annotations),
+                             {}};
+    if (imported.index) {
+      entry.index = imported.index->digest;
+      artifacts_.push_back(descriptor_json(oci::media::kept_index, *imported.index));
+    }
+    writer.name_image(std::move(entry));
     images_.push_back({{"mediaType", imported.media_type},
                        {"digest", imported.digest.str()},
                        {"size", imported.size},
                        {"annotations",
                         {{oci::annotation::ref_name, image.name.str()},
                          {oci::annotation::containerd_name, image.name.str()}}}});
-    if (!imported.upstream_index.empty()) {
-      images_.back()["annotations"]["dev.bedplate.upstream-index"] = imported.upstream_index;
+    if (imported.index) {
+      images_.back()["annotations"]["dev.bedplate.upstream-index"] = imported.index->digest.str();
     }
     return {};
   }
@@ -288,17 +384,19 @@ class Creation {
   Progress* progress_;
   std::vector<std::vector<ArtifactFile>> files_;
   std::uint64_t input_size_ = 0;
+  std::optional<Charts> charts_;
+  std::vector<closure::FoundImage> needs_;
   Json images_ = Json::array();
   Json artifacts_ = Json::array();
 };
 
 }  // namespace
 
-Result<bundle::Header> create_bundle(const BundleSpec& spec, const CreateOptions& options,
-                                     const PrivateKey& key, Progress* progress) {
-  BP_TRY_DURING(auto header, "creating bundle " + options.output.string(),
+Result<Created> create_bundle(const BundleSpec& spec, const CreateOptions& options,
+                              const PrivateKey& key, Progress* progress) {
+  BP_TRY_DURING(auto created, "creating bundle " + options.output.string(),
                 Creation(spec, options, progress).run(key));
-  return header;
+  return created;
 }
 
 }  // namespace bedplate::collect

@@ -3,8 +3,10 @@
 #include <filesystem>
 
 #include "airgap-bundle/bundle/format.hpp"
+#include "airgap-bundle/closure/proof.hpp"
 #include "airgap-bundle/collect/spec.hpp"
 #include "core/clock.hpp"
+#include "core/process.hpp"
 #include "core/progress.hpp"
 #include "core/result.hpp"
 #include "core/signature.hpp"
@@ -15,11 +17,20 @@ struct CreateOptions {
   std::filesystem::path root;  ///< paths of the specification are relative to it
   std::filesystem::path output;
   WallTime created_at{};
+  std::filesystem::path helm;  ///< to render charts with; empty: the payload's, else that in PATH
+  ProcessRunner* runner = nullptr;  ///< needed for charts and for the proof
+};
+
+struct Created {
+  bundle::Header header;
+  closure::Proof proof;
 };
 
 /// Makes the bundle that the specification describes. Either the whole bundle is at `output`
 /// afterwards or nothing has changed there. The same input and time give the same bytes.
-Result<bundle::Header> create_bundle(const BundleSpec& spec, const CreateOptions& options,
-                                     const PrivateKey& key, Progress* progress);
+/// ErrorKind::not_found lists every image that a chart or kubeadm asks for and that is neither in
+/// the bundle nor allowed to be missing; what can be known before anything is fetched is told then.
+Result<Created> create_bundle(const BundleSpec& spec, const CreateOptions& options,
+                              const PrivateKey& key, Progress* progress);
 
 }  // namespace bedplate::collect

@@ -37,15 +37,16 @@ Result<void> check_digest(const oci::Descriptor& descriptor, std::string_view te
 
 /// From what the name stands for down to the manifest of one platform.
 Result<Document> find_manifest(ImageStore& store, const oci::Platform& platform,
-                               std::string& upstream_index) {
+                               std::optional<Document>& index) {
   BP_TRY(auto document, store.root());
   for (int depth = 0; depth < deepest_index; ++depth) {
     BP_CHECK(check_digest(document.descriptor, document.text));
     BP_TRY(document.descriptor.media_type,
            oci::manifest_media_type(document.text, document.descriptor.media_type));
     if (oci::is_manifest(document.descriptor.media_type)) return document;
-    if (depth == 0) upstream_index = document.descriptor.digest.str();
-    BP_TRY(document.descriptor, oci::choose_child(document.text, platform));
+    BP_TRY(auto child, oci::choose_child(document.text, platform));
+    if (depth == 0) index = document;
+    document.descriptor = std::move(child);
     BP_TRY_DURING(document.text, fmt::format("reading the manifest for {}", platform.str()),
                   store.manifest(document.descriptor));
   }
@@ -102,8 +103,8 @@ Result<Imported> import_image(bundle::Writer& writer, const ImageSpec& image,
   }
   BP_TRY(const auto platform, oci::Platform::parse(image.platform));
   BP_TRY(const auto store, open_store(image, root));
-  std::string upstream_index;
-  BP_TRY(const auto document, find_manifest(*store, platform, upstream_index));
+  std::optional<Document> index;
+  BP_TRY(const auto document, find_manifest(*store, platform, index));
   BP_TRY(const auto manifest, oci::parse_manifest(document.text));
   Copier copier(writer, *store, progress);
   BP_TRY_DURING(const auto config, "reading the image's configuration",
@@ -112,8 +113,12 @@ Result<Imported> import_image(bundle::Writer& writer, const ImageSpec& image,
   BP_CHECK(writer.add(config));
   for (const auto& layer : manifest.layers) BP_CHECK(copier.copy(layer));
   BP_CHECK(writer.add(document.text));
-  return Imported{document.descriptor.digest, document.descriptor.media_type, document.text.size(),
-                  std::move(upstream_index)};
+  Imported out{
+      document.descriptor.digest, document.descriptor.media_type, document.text.size(), {}};
+  if (index) {
+    BP_TRY(out.index, writer.add(index->text));
+  }
+  return out;
 }
 
 }  // namespace bedplate::collect

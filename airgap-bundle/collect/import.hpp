@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "airgap-bundle/bundle/writer.hpp"
@@ -14,8 +15,8 @@ namespace bedplate::collect {
 struct Imported {
   Digest digest;  ///< of the manifest that the name stands for
   std::string media_type;
-  std::uint64_t size = 0;      ///< of the manifest
-  std::string upstream_index;  ///< digest of the index that it was chosen from, or empty
+  std::uint64_t size = 0;                   ///< of the manifest
+  std::optional<bundle::Descriptor> index;  ///< that it was chosen from; in the bundle too
 };
 
 /// Copies one image with everything it refers to from its source (a layout, an archive or a

@@ -115,13 +115,58 @@ FilesSpec parse_files(const YamlNode& node) {
   return out;
 }
 
+void parse_chart_source(const YamlNode& node, ChartSpec& chart) {
+  const auto text = node.string();
+  if (text.starts_with("https://") || text.starts_with("http://")) {
+    chart.kind = ChartSourceKind::repository;
+    chart.location = text;
+  } else if (text.starts_with("oci://")) {
+    chart.kind = ChartSourceKind::oci;
+    chart.location = text;
+  } else if (text.starts_with("file:")) {
+    chart.location = text.substr(5);
+  } else if (node.present()) {
+    node.finding("must begin with one of file:, https://, oci://");
+  }
+}
+
+ChartSpec parse_chart(const YamlNode& node) {
+  ChartSpec chart;
+  chart.line = node.line();
+  node.expect_map({"name", "version", "source", "namespace", "values", "apiVersions"});
+  if (!node.is_map()) return chart;
+  chart.name = node["name"].string();
+  if (node["name"].present() && !is_dns_label(chart.name)) {
+    node["name"].finding("must be lower-case letters, digits and hyphens");
+  }
+  chart.version = node["version"].string();
+  parse_chart_source(node["source"], chart);
+  chart.name_space = node["namespace"].string(false, chart.name);
+  chart.values = node["values"].strings();
+  chart.api_versions = node["apiVersions"].strings();
+  return chart;
+}
+
+AllowMissingSpec parse_allowance(const YamlNode& node) {
+  AllowMissingSpec out;
+  node.expect_map({"image", "reason"});
+  if (!node.is_map()) return out;
+  if (auto image = oci::Reference::parse(node["image"].string())) {
+    out.image = *image;
+  } else if (node["image"].present()) {
+    node["image"].finding(image.error().what);
+  }
+  out.reason = node["reason"].string();
+  return out;
+}
+
 }  // namespace
 
 Result<BundleSpec> parse_spec(std::string_view text, std::string_view file_name) {
   BP_TRY(const auto root, YamlNode::parse(text, file_name));
   BundleSpec spec;
   spec.file = file_name;
-  root.expect_map({"kind", "name", "version", "images", "files"});
+  root.expect_map({"kind", "name", "version", "images", "files", "charts", "allowMissing"});
   if (root.is_map()) {
     (void)root["kind"].choice({"Bundle"}, true);
     spec.name = root["name"].string();
@@ -138,8 +183,17 @@ Result<BundleSpec> parse_spec(std::string_view text, std::string_view file_name)
         item["name"].finding(spec.files.back().name + " is listed twice");
       }
     }
-    if (spec.images.empty() && spec.files.empty()) {
-      root.finding("must list something under images or files");
+    for (const auto& item : root["charts"].list()) {
+      spec.charts.push_back(parse_chart(item));
+      if (!names.insert("chart " + spec.charts.back().name).second) {
+        item["name"].finding("a chart " + spec.charts.back().name + " is listed twice");
+      }
+    }
+    for (const auto& item : root["allowMissing"].list()) {
+      spec.allow_missing.push_back(parse_allowance(item));
+    }
+    if (spec.images.empty() && spec.files.empty() && spec.charts.empty()) {
+      root.finding("must list something under images, files or charts");
     }
   }
   BP_CHECK(report_findings(root.findings()));

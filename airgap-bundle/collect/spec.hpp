@@ -51,6 +51,26 @@ struct FilesSpec {
   std::vector<FileSpec> files;
 };
 
+enum class ChartSourceKind { file, repository, oci };
+
+/// A Helm chart and how it is to be installed; what it then asks for must be in the bundle.
+struct ChartSpec {
+  std::string name;  ///< of the release; of the chart too, unless its source says otherwise
+  std::string version;
+  ChartSourceKind kind = ChartSourceKind::file;
+  std::string location;  ///< path below the root, https://… of a repository, or oci://…
+  std::string name_space;
+  std::vector<std::string> values;        ///< paths below the root, later ones win
+  std::vector<std::string> api_versions;  ///< which the cluster has by then
+  int line = 0;
+};
+
+/// An image that something names and that is left out on purpose.
+struct AllowMissingSpec {
+  oci::Reference image;
+  std::string reason;
+};
+
 /// `kind: Bundle`: what a bundle is made of.
 struct BundleSpec {
   std::string file;
@@ -58,6 +78,8 @@ struct BundleSpec {
   std::string version;
   std::vector<ImageSpec> images;
   std::vector<FilesSpec> files;
+  std::vector<ChartSpec> charts;
+  std::vector<AllowMissingSpec> allow_missing;
 };
 
 /// ErrorKind::invalid lists every finding with file, line and field.

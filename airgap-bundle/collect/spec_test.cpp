@@ -73,7 +73,7 @@ TEST(BundleSpec, AllFindingsAtOnce) {
 }
 
 TEST(BundleSpec, Refuses) {
-  EXPECT_THAT(problem(""), HasSubstr("images or files"));
+  EXPECT_THAT(problem(""), HasSubstr("images, files or charts"));
   EXPECT_THAT(problem("images: [{name: 'r.example/a:1', source: 'rootfs:x'}, "
                       "{name: 'r.example/a:1', source: 'rootfs:y'}]\n"),
               HasSubstr("twice"));

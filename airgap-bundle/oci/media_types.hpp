@@ -22,9 +22,16 @@ inline constexpr std::string_view docker_schema1 =
 inline constexpr std::string_view docker_schema1_signed =
     "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
+/// Helm's OCI form of a chart (helm.sh/docs/topics/registries).
+inline constexpr std::string_view helm_config = "application/vnd.cncf.helm.config.v1+json";
+inline constexpr std::string_view helm_chart =
+    "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+
 inline constexpr std::string_view files = "application/vnd.bedplate.files.v1";
 inline constexpr std::string_view file = "application/vnd.bedplate.file.v1";
 inline constexpr std::string_view file_zstd = "application/vnd.bedplate.file.v1+zstd";
+inline constexpr std::string_view kept_index = "application/vnd.bedplate.index.v1+json";
+inline constexpr std::string_view values = "application/vnd.bedplate.values.v1+yaml";
 inline constexpr std::string_view contents = "application/vnd.bedplate.contents.v1";
 }  // namespace media
 

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "airgap-bundle/oci/manifest.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
 #include "airgap-bundle/oci/reference.hpp"
 #include "core/json.hpp"
@@ -90,20 +91,24 @@ Result<BundleRegistry> BundleRegistry::create(const bundle::Reader& reader) {
     BP_CHECK(keep(image.digest, image.media_type));
     registry.tags_[reference.registry + "/" + reference.repository][reference.tag] = image.digest;
     registry.registries_[reference.repository].insert(reference.registry);
-    if (image.media_type != oci::media::index && image.media_type != oci::media::docker_list)
-      continue;
-    BP_TRY(const auto index, parse_json(registry.manifests_[image.digest].content, image.name));
-    for (const auto& child : index.value("manifests", Json::array())) {
-      BP_TRY(const auto digest, Digest::parse(json_string_or(child, "digest", "")));
-      if (reader.header().find(digest) == nullptr) continue;  // of another platform
-      BP_CHECK(keep(digest, json_string_or(child, "mediaType", oci::media::manifest)));
-    }
+    if (!image.index) continue;
+    BP_CHECK(keep(*image.index, {}));
+    auto& index = registry.manifests_[*image.index];
+    BP_TRY(index.media_type, oci::manifest_media_type(index.content, oci::media::index));
   }
+  const auto name = [&](const std::string& repository, std::string tag, const Digest& digest) {
+    registry.tags_["localhost/" + repository][std::move(tag)] = digest;
+    registry.registries_[repository].insert("localhost");
+  };
   for (const auto& artifact : reader.header().artifacts) {
     BP_CHECK(keep(artifact.digest, std::string(oci::media::manifest)));
-    const std::string repository = "bedplate/" + artifact.name;
-    registry.tags_["localhost/" + repository][artifact.version] = artifact.digest;
-    registry.registries_[repository].insert("localhost");
+    name("bedplate/" + artifact.name, artifact.version, artifact.digest);
+  }
+  for (const auto& chart : reader.header().charts) {
+    BP_CHECK(keep(chart.digest, std::string(oci::media::manifest)));
+    auto tag = chart.version;  // a tag has no '+': Helm writes '_' for it
+    std::ranges::replace(tag, '+', '_');
+    name("charts/" + chart.name, std::move(tag), chart.digest);
   }
   return registry;
 }

@@ -53,7 +53,10 @@ Result<bundle::Header> BundleTest::try_create(const fs::path& output) {
   options.root = folder();
   options.output = output;
   options.created_at = WallTime(std::chrono::seconds(1'000'000'000));
-  return collect::create_bundle(spec, options, key_, nullptr);
+  options.runner = runner_;
+  options.helm = helm_;
+  BP_TRY(const auto created, collect::create_bundle(spec, options, key_, nullptr));
+  return created.header;
 }
 
 void BundleTest::create(const fs::path& output) {

@@ -48,6 +48,8 @@ class BundleTest : public ::testing::Test {
   std::optional<TemporaryDirectory> folder_;
   PrivateKey key_ = PrivateKey::generate();
   std::string spec_;
+  ProcessRunner* runner_ = nullptr;  ///< without one nothing is rendered and nothing is proved
+  fs::path helm_;
 };
 
 /// A byte of the file with some of its bits turned over.

@@ -1,0 +1,303 @@
+#include "airgap-bundle/closure/references.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include "core/digest.hpp"
+#include "core/text.hpp"
+
+namespace bedplate::closure {
+namespace {
+
+/// What cannot be part of a reference ends a word: quotes, brackets and separators of shells, JSON,
+/// INI files and templates.
+constexpr std::string_view separators = " \t\r\n\"'`,;=()[]{}<>|\\$!*?^&";
+
+bool names_an_image(std::string_view key) {
+  return lower(key).ends_with("image");
+}
+
+/// "image: busybox" names one, "backgroundImage: sunset.png" does not.
+bool is_a_name(std::string_view key, std::string_view value) {
+  if (value == "true" || value == "false") return false;
+  return lower(key) == "image" || value.find_first_of("/:@") != std::string_view::npos;
+}
+
+/// A flag or variable: "--solver-image=…", "RELATED_IMAGE_PROXY".
+bool speaks_of_images(std::string_view name) {
+  return lower(name).find("image") != std::string::npos;
+}
+
+std::string_view without_punctuation(std::string_view word) {
+  while (!word.empty() && std::string_view(".:/-").find(word.back()) != std::string_view::npos) {
+    word.remove_suffix(1);
+  }
+  return word;
+}
+
+/// A registry's host has a dot or a port; "v1.2/x:y" has a dot too, so the last part of the name
+/// must begin with a letter, or the host must be an IPv4 address.
+bool is_plausible_host(std::string_view host) {
+  const auto colon = host.find(':');
+  const auto name = host.substr(0, colon);
+  if (colon != std::string_view::npos || name == "localhost") return true;
+  const auto dot = name.rfind('.');
+  if (dot == std::string_view::npos || dot + 1 == name.size()) return false;
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return is_letter(name[dot + 1]) ||
+         name.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+std::optional<oci::Reference> full_reference(std::string_view word) {
+  constexpr std::string_view docker = "docker://";
+  if (word.starts_with(docker)) word.remove_prefix(docker.size());
+  if (word.find("://") != std::string_view::npos) return std::nullopt;  // a URL
+  word = without_punctuation(word);
+  const auto slash = word.find('/');
+  if (slash == std::string_view::npos || !is_plausible_host(word.substr(0, slash))) {
+    return std::nullopt;
+  }
+  auto parsed = oci::Reference::parse(word);
+  if (!parsed) return std::nullopt;
+  return std::move(*parsed);
+}
+
+std::string scalar(const YAML::Node& map, std::string_view key) {
+  const auto value = map[std::string(key)];
+  return value && value.IsScalar() ? value.Scalar() : std::string();
+}
+
+class Walk {
+ public:
+  Walk(std::string where, std::vector<FoundImage>& out) : where_(std::move(where)), out_(out) {}
+
+  void visit(const YAML::Node& node, const std::string& path) {
+    if (node.IsMap()) {
+      visit_map(node, path);
+    } else if (node.IsSequence()) {
+      for (std::size_t i = 0; i < node.size(); ++i) visit(node[i], fmt::format("{}[{}]", path, i));
+    } else if (node.IsScalar()) {
+      visit_text(node.Scalar(), path);
+    }
+  }
+
+  void visit_secret(const YAML::Node& data) {
+    for (const auto& item : data) {
+      if (!item.second.IsScalar()) continue;
+      const auto decoded = base64_decode(item.second.Scalar());
+      if (decoded) visit_text(*decoded, "data." + item.first.Scalar());
+    }
+  }
+
+ private:
+  void visit_map(const YAML::Node& map, const std::string& path) {
+    visit_parts(map, path);
+    for (const auto& item : map) {
+      const auto key = item.first.Scalar();
+      const auto at = path.empty() ? key : path + "." + key;
+      if (!item.second.IsScalar()) {
+        visit(item.second, at);
+      } else if (names_an_image(key) && is_a_name(key, item.second.Scalar())) {
+        add_field(with_tag(map, item.second.Scalar()), at);
+      } else if (key == "reference" && path.ends_with(".image")) {
+        add_field(item.second.Scalar(), at);  // an image volume
+      } else if (key == "value" && speaks_of_images(scalar(map, "name")) &&
+                 is_a_name("", item.second.Scalar())) {
+        add_field(item.second.Scalar(), at);  // a variable of a container
+      } else {
+        visit_text(item.second.Scalar(), at);
+      }
+    }
+  }
+
+  /// image: {registry, repository, tag or version, digest}, as values and custom resources have it.
+  void visit_parts(const YAML::Node& map, const std::string& path) {
+    const auto repository = scalar(map, "repository");
+    auto tag = scalar(map, "tag");
+    if (tag.empty()) tag = scalar(map, "version");
+    const auto digest = scalar(map, "digest");
+    if (repository.empty() || (tag.empty() && digest.empty())) return;
+    if (repository.find("://") != std::string::npos) return;  // of charts or of git
+    const auto registry = scalar(map, "registry");
+    auto text = registry.empty() ? repository : registry + "/" + repository;
+    if (!tag.empty()) text += ":" + tag;
+    if (!digest.empty()) text += "@" + digest;
+    add_field(text, path);
+  }
+
+  /// Some custom resources keep the tag beside the image.
+  static std::string with_tag(const YAML::Node& map, std::string image) {
+    const auto name = image.substr(image.rfind('/') + 1);
+    if (name.find_first_of(":@") != std::string::npos) return image;
+    for (const auto* key : {"imageTag", "tag", "version"}) {
+      const auto tag = scalar(map, key);
+      if (!tag.empty()) return image + ":" + tag;
+    }
+    return image;
+  }
+
+  void add_field(const std::string& text, const std::string& path) {
+    const auto word = trimmed(text);
+    if (word.empty() || word.find("://") != std::string_view::npos) {
+      return visit_text(text, path);
+    }
+    if (auto image = normalize(word)) {
+      out_.push_back({std::move(*image), std::string(word), at(path), Certainty::field});
+    } else {
+      visit_text(text, path);
+    }
+  }
+
+  void visit_text(std::string_view text, const std::string& path) {
+    for (auto& image : references_in_text(text)) {
+      auto written = image.str();
+      out_.push_back({std::move(image), std::move(written), at(path), Certainty::text});
+    }
+    visit_lines(text, path);
+  }
+
+  /// Short names are found only where the text says that they are images: "image: busybox:1.36" in
+  /// a template kept in a ConfigMap, "--helper-image=busybox:1.36" among flags.
+  void visit_lines(std::string_view text, const std::string& path) {
+    for (std::size_t start = 0; start < text.size();) {
+      auto end = text.find_first_of("\r\n", start);
+      if (end == std::string_view::npos) end = text.size();
+      visit_line(trimmed(text.substr(start, end - start)), path);
+      start = end + 1;
+    }
+  }
+
+  void visit_line(std::string_view line, const std::string& path) {
+    const auto split = line.find_first_of(":=");
+    if (split == std::string_view::npos) return;
+    auto key = trimmed(line.substr(0, split));
+    const auto word_start = key.find_last_of(" -\"'");
+    if (word_start != std::string_view::npos) {
+      const auto whole = key;
+      key = key.substr(word_start + 1);
+      if (key.empty() && whole.size() > 1) key = whole.substr(0, whole.size() - 1);  // "image":
+    }
+    if (!names_an_image(key)) return;
+    auto value = trimmed(line.substr(split + 1));
+    while (!value.empty() && std::string_view("\"',").find(value.front()) != std::string_view::npos)
+      value.remove_prefix(1);
+    value = value.substr(0, value.find_first_of(separators));
+    const bool short_name = value.find_first_of(":@") != std::string_view::npos;
+    if (value.empty() || !short_name || full_reference(value)) return;
+    if (auto image = normalize(value)) {
+      out_.push_back({std::move(*image), std::string(value), at(path), Certainty::text});
+    }
+  }
+
+  std::string at(const std::string& path) const { return where_ + ": " + path; }
+
+  std::string where_;
+  std::vector<FoundImage>& out_;
+};
+
+struct Document {
+  std::string_view text;
+  std::string source;
+};
+
+/// Cuts a stream at its `---` lines; each part keeps the `# Source:` line of Helm that is above it.
+std::vector<Document> split(std::string_view stream, std::string_view source) {
+  constexpr std::string_view mark = "# Source: ";
+  std::vector<Document> out;
+  std::size_t start = 0;
+  const auto end_at = [&](std::size_t end) {
+    Document document{stream.substr(start, end - start), std::string(source)};
+    if (const auto at = document.text.find(mark); at != std::string_view::npos) {
+      const auto from = at + mark.size();
+      document.source = trimmed(document.text.substr(from, document.text.find('\n', from) - from));
+    }
+    if (!trimmed(document.text).empty()) out.push_back(std::move(document));
+  };
+  for (std::size_t line = 0; line < stream.size();) {
+    auto next = stream.find('\n', line);
+    next = next == std::string_view::npos ? stream.size() : next + 1;
+    const auto text = stream.substr(line, next - line);
+    if (text.starts_with("---") &&
+        trimmed(text.substr(3)).substr(0, 1).find_first_not_of('#') == std::string_view::npos) {
+      end_at(line);
+      start = next;
+    }
+    line = next;
+  }
+  end_at(stream.size());
+  return out;
+}
+
+/// Quick, since definitions are long and yaml-cpp is not.
+bool is_definition(std::string_view text) {
+  return text.starts_with("kind: CustomResourceDefinition") ||
+         text.find("\nkind: CustomResourceDefinition") != std::string_view::npos;
+}
+
+void visit_object(const YAML::Node& object, const std::string& source,
+                  std::vector<FoundImage>& out) {
+  if (!object.IsMap()) return;
+  const auto kind = scalar(object, "kind");
+  if (kind == "CustomResourceDefinition") return;
+  if (kind == "List" && object["items"].IsDefined() && object["items"].IsSequence()) {
+    for (const auto& item : object["items"]) visit_object(item, source, out);
+    return;
+  }
+  const auto meta = object["metadata"];
+  const auto name = meta && meta.IsMap() ? scalar(meta, "name") : std::string();
+  Walk walk(fmt::format("{}: {} {}", source, kind, name), out);
+  walk.visit(object, "");
+  const auto data = object["data"];
+  if (kind == "Secret" && data && data.IsMap()) walk.visit_secret(data);
+}
+
+}  // namespace
+
+Result<oci::Reference> normalize(std::string_view text) {
+  std::string full(text);
+  const auto slash = full.find('/');
+  const auto host = full.substr(0, slash);
+  const bool has_registry = slash != std::string::npos &&
+                            (host.find_first_of(".:") != std::string::npos || host == "localhost");
+  if (!has_registry)
+    full = (slash == std::string::npos ? "docker.io/library/" : "docker.io/") + full;
+  const auto name = full.substr(full.rfind('/') + 1);
+  if (name.find_first_of(":@") == std::string::npos) full += ":latest";
+  BP_TRY(auto parsed, oci::Reference::parse(full));
+  if (parsed.registry == "index.docker.io") parsed.registry = "docker.io";
+  return parsed;
+}
+
+std::vector<oci::Reference> references_in_text(std::string_view text) {
+  std::vector<oci::Reference> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto start = text.find_first_not_of(separators, at);
+    if (start == std::string_view::npos) break;
+    const auto end = std::min(text.find_first_of(separators, start), text.size());
+    if (auto image = full_reference(text.substr(start, end - start))) {
+      out.push_back(std::move(*image));
+    }
+    at = end;
+  }
+  return out;
+}
+
+Result<std::vector<FoundImage>> find_images(std::string_view manifests, std::string_view source) {
+  std::vector<FoundImage> out;
+  for (const auto& document : split(manifests, source)) {
+    if (is_definition(document.text)) continue;
+    try {
+      visit_object(YAML::Load(std::string(document.text)), document.source, out);
+    } catch (const YAML::Exception& error) {
+      return fail(ErrorKind::invalid,
+                  fmt::format("{} is no YAML: {}", document.source, error.what()));
+    }
+  }
+  return out;
+}
+
+}  // namespace bedplate::closure

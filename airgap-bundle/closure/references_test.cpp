@@ -1,0 +1,183 @@
+#include "airgap-bundle/closure/references.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bedplate::closure {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+std::vector<std::string> images_of(std::string_view manifests) {
+  auto found = find_images(manifests, "test");
+  EXPECT_TRUE(found) << found.error().render();
+  std::vector<std::string> out;
+  if (!found) return out;
+  for (const auto& item : *found) out.push_back(item.image.str());
+  return out;
+}
+
+TEST(Normalize, WritesOutWhatShortNamesMean) {
+  const auto text = [](std::string_view name) { return normalize(name).value().str(); };
+  EXPECT_EQ(text("busybox"), "docker.io/library/busybox:latest");
+  EXPECT_EQ(text("goharbor/nginx-photon:v2.14.0"), "docker.io/goharbor/nginx-photon:v2.14.0");
+  EXPECT_EQ(text("index.docker.io/library/redis:8"), "docker.io/library/redis:8");
+  EXPECT_EQ(text("localhost:5000/a/b"), "localhost:5000/a/b:latest");
+  const std::string digest = "@sha256:" + std::string(64, 'a');
+  EXPECT_EQ(text("quay.io/a/b:v1" + digest), "quay.io/a/b:v1" + digest);
+  EXPECT_EQ(text("quay.io/a/b" + digest), "quay.io/a/b" + digest);
+  EXPECT_FALSE(normalize("UPPER/case:1"));
+  EXPECT_FALSE(normalize("{{ .Values.image }}"));
+}
+
+TEST(FindImages, InEveryKindOfContainer) {
+  EXPECT_THAT(images_of(R"(
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec:
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          initContainers: [{name: a, image: "busybox:1.36"}]
+          containers: [{name: b, image: quay.io/x/main:v1}]
+          ephemeralContainers: [{name: c, image: quay.io/x/debug:v1}]
+          volumes: [{name: d, image: {reference: "quay.io/x/models:v2", pullPolicy: Always}}]
+)"),
+              UnorderedElementsAre("docker.io/library/busybox:1.36", "quay.io/x/main:v1",
+                                   "quay.io/x/debug:v1", "quay.io/x/models:v2"));
+}
+
+TEST(FindImages, SaysWhere) {
+  const auto found = find_images(R"(---
+# Source: harbor/templates/core/core-dpl.yaml
+kind: Deployment
+metadata: {name: core}
+spec: {template: {spec: {containers: [{image: "goharbor/harbor-core:v2.14.0"}]}}}
+)",
+                                 "harbor")
+                         .value();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].where,
+            "harbor/templates/core/core-dpl.yaml: Deployment core: "
+            "spec.template.spec.containers[0].image");
+  EXPECT_EQ(found[0].written, "goharbor/harbor-core:v2.14.0");
+  EXPECT_EQ(found[0].certainty, Certainty::field);
+}
+
+TEST(FindImages, InFlagsVariablesAndConfigurations) {
+  EXPECT_THAT(
+      images_of(R"(
+kind: Deployment
+metadata: {name: operator}
+spec:
+  template:
+    spec:
+      containers:
+      - image: quay.io/op/operator:v1
+        args: ["--reloader=quay.io/op/reloader:v1", --helper-image=busybox:1.36, "--retries=3"]
+        env:
+        - {name: RELATED_IMAGE_PROXY, value: "envoyproxy/envoy:v1"}
+        - {name: LOG_LEVEL, value: info}
+---
+kind: ConfigMap
+metadata: {name: settings}
+data:
+  executor.yaml: |
+    image: quay.io/argo/executor:v3
+    template:
+      - image: "alpine:3.22"
+  plain.ini: "runner = quay.io/op/runner:v2, docs at https://quay.io/op/docs:v1"
+  page.json: '{"image": "quay.io/op/json:v1", "other": "x"}'
+)"),
+      UnorderedElementsAre("quay.io/op/operator:v1", "quay.io/op/reloader:v1",
+                           "docker.io/library/busybox:1.36", "docker.io/envoyproxy/envoy:v1",
+                           "quay.io/argo/executor:v3", "docker.io/library/alpine:3.22",
+                           "quay.io/op/runner:v2", "quay.io/op/json:v1"));
+}
+
+TEST(FindImages, InInstancesOfCustomResources) {
+  EXPECT_THAT(images_of(R"(
+kind: Prometheus
+metadata: {name: k8s}
+spec: {image: quay.io/prometheus/prometheus:v3.5.0}
+---
+kind: Alertmanager
+metadata: {name: main}
+spec: {image: quay.io/prometheus/alertmanager, version: v0.28.1}
+---
+kind: Cluster
+metadata: {name: db}
+spec:
+  imageName: ignored-without-slash
+  proxy: {image: {registry: ghcr.io, repository: db/proxy, tag: "2"}}
+  podTemplate: {spec: {containers: [{name: x, image: ghcr.io/db/x:1}]}}
+)"),
+              UnorderedElementsAre("quay.io/prometheus/prometheus:v3.5.0",
+                                   "quay.io/prometheus/alertmanager:v0.28.1", "ghcr.io/db/proxy:2",
+                                   "ghcr.io/db/x:1"));
+}
+
+TEST(FindImages, InSecretsAndLists) {
+  // "image: quay.io/in/secret:v1\n"
+  EXPECT_THAT(images_of(R"(
+kind: List
+items:
+- kind: Secret
+  metadata: {name: s}
+  data: {config.yaml: aW1hZ2U6IHF1YXkuaW8vaW4vc2VjcmV0OnYxCg==}
+- kind: Pod
+  metadata: {name: p}
+  spec: {containers: [{image: "quay.io/in/list:v1"}]}
+)"),
+              UnorderedElementsAre("quay.io/in/secret:v1", "quay.io/in/list:v1"));
+}
+
+TEST(FindImages, LeavesDefinitionsAlone) {
+  EXPECT_THAT(images_of(R"(
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.com}
+spec: {description: "such as quay.io/example/thing:v1"}
+)"),
+              IsEmpty());
+}
+
+TEST(FindImages, TakesWhatOnlyLooksLikeOneForNone) {
+  EXPECT_THAT(images_of(R"(
+kind: ConfigMap
+metadata:
+  name: c
+  labels: {app.kubernetes.io/version: v1.2.3, helm.sh/chart: harbor-1.18.0}
+data:
+  a: "http://harbor.example.com/path:80 and tcp://redis:6379/2"
+  b: "harbor-core:80/api and 10.244.0.0/16 and v1.2/thing and a.b/c"
+  c: "see docs.example.com/page for more. 2026-01-02T10:00:00/x:y"
+  backgroundImage: sunset.png
+  showImage: "true"
+)"),
+              IsEmpty());
+}
+
+TEST(FindImages, NamesWhatIsNoYaml) {
+  const auto found = find_images("# Source: a/b.yaml\nkind: [", "chart");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().kind, ErrorKind::invalid);
+  EXPECT_THAT(found.error().what, HasSubstr("a/b.yaml is no YAML"));
+}
+
+TEST(ReferencesInText, NeedARegistryAndATagOrDigest) {
+  std::vector<std::string> out;
+  for (const auto& image : references_in_text(
+           "a quay.io/x/y:v1. (docker://ghcr.io/z:1), quay.io/x/y b/c:1 registry:5000/q:2")) {
+    out.push_back(image.str());
+  }
+  EXPECT_THAT(out, ElementsAre("quay.io/x/y:v1", "ghcr.io/z:1", "registry:5000/q:2"));
+}
+
+}  // namespace
+}  // namespace bedplate::closure
