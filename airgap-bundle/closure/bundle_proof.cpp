@@ -49,6 +49,30 @@ Result<ChartInput> chart_input(const bundle::Reader& reader, const bundle::Chart
   return out;
 }
 
+std::string tag_of(std::string_view repository, const std::vector<std::string>& images) {
+  for (const auto& image : images) {
+    const auto colon = image.rfind(':');
+    if (colon != std::string::npos && image.substr(0, colon) == repository) {
+      return image.substr(colon + 1);
+    }
+  }
+  return {};
+}
+
+/// kubeadm v1beta4 ClusterConfiguration with the fields that choose images.
+std::string kubeadm_config(const std::string& version, const std::vector<std::string>& images) {
+  Json config{{"apiVersion", "kubeadm.k8s.io/v1beta4"},
+              {"kind", "ClusterConfiguration"},
+              {"kubernetesVersion", version}};
+  if (const auto tag = tag_of("registry.k8s.io/etcd", images); !tag.empty()) {
+    config["etcd"]["local"]["imageTag"] = tag;
+  }
+  if (const auto tag = tag_of("registry.k8s.io/coredns/coredns", images); !tag.empty()) {
+    config["dns"]["imageTag"] = tag;
+  }
+  return config.dump();
+}
+
 }  // namespace
 
 Lookup lookup_in(const bundle::Header& header) {
@@ -62,10 +86,14 @@ Lookup lookup_in(const bundle::Header& header) {
 }
 
 Result<std::vector<FoundImage>> kubeadm_images(const fs::path& kubeadm, const std::string& version,
+                                               const std::vector<std::string>& images,
                                                ProcessRunner& runner) {
-  BP_TRY_DURING(const auto list, "asking kubeadm for its images",
-                runner.check({kubeadm.string(), "config", "images", "list", "--kubernetes-version",
-                              version}));
+  BP_TRY(const auto folder, TemporaryDirectory::create("bedplate-kubeadm"));
+  const auto config = folder.path() / "kubeadm.yaml";
+  BP_CHECK(write_file_atomic(config, kubeadm_config(version, images)));
+  BP_TRY_DURING(
+      const auto list, "asking kubeadm for its images",
+      runner.check({kubeadm.string(), "config", "images", "list", "--config", config.string()}));
   std::vector<FoundImage> out;
   for (std::size_t start = 0; start < list.size();) {
     const auto end = std::min(list.find('\n', start), list.size());
@@ -91,7 +119,9 @@ Result<Proof> prove_bundle(const bundle::Reader& reader, const fs::path& helm,
   BP_TRY(const auto kubeadm, program_of(reader, "kubeadm", folder.path()));
   if (kubeadm) {
     version = header.artifact(payload)->version;
-    BP_TRY(found, kubeadm_images(*kubeadm, version, runner));
+    std::vector<std::string> images;
+    for (const auto& image : header.images) images.push_back(image.name);
+    BP_TRY(found, kubeadm_images(*kubeadm, version, images, runner));
   }
   if (!header.charts.empty()) {
     BP_TRY(const auto own_helm, program_of(reader, "helm", folder.path()));

@@ -15,9 +15,13 @@ namespace bedplate::closure {
 /// it.
 Lookup lookup_in(const bundle::Header& header);
 
-/// What kubeadm of that version pulls, pause included.
+/// What kubeadm of that version pulls, pause included. Etcd and CoreDNS may be of other versions
+/// than its own: the node agent names those that the bundle has, so kubeadm is asked with the tags
+/// among `images` (full references).
 Result<std::vector<FoundImage>> kubeadm_images(const std::filesystem::path& kubeadm,
-                                               const std::string& version, ProcessRunner& runner);
+                                               const std::string& version,
+                                               const std::vector<std::string>& images,
+                                               ProcessRunner& runner);
 
 /// The proof on a finished bundle, by what is in it alone: its charts are rendered again by its own
 /// helm (`helm` when it has none), its kubeadm is asked for its images. Needs no network.

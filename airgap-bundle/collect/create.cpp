@@ -147,7 +147,9 @@ class Creation {
     std::string version;
     if (const auto kubeadm = payload_program("kubeadm")) {
       version = std::ranges::find(spec_.files, payload_artifact, &FilesSpec::name)->version;
-      BP_TRY(needs_, closure::kubeadm_images(*kubeadm, version, *options_.runner));
+      std::vector<std::string> images;
+      for (const auto& image : spec_.images) images.push_back(image.name.str());
+      BP_TRY(needs_, closure::kubeadm_images(*kubeadm, version, images, *options_.runner));
     }
     if (spec_.charts.empty()) return {};
     BP_TRY(const auto program, helm());

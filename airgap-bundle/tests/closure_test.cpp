@@ -209,10 +209,16 @@ TEST_F(ClosureTest, HelmPullsTheChartFromTheServedBundle) {
 TEST_F(ClosureTest, KubeadmsImagesMustBeThere) {
   const auto kubeadm = payload_program("kubeadm");
   ASSERT_TRUE(kubeadm);
-  const auto found = closure::kubeadm_images(*kubeadm, "v1.36.3", system_);
+  const auto found = closure::kubeadm_images(
+      *kubeadm, "v1.36.3", {"registry.k8s.io/etcd:3.6.99-0", "example.com/coredns:v1"}, system_);
   ASSERT_OK(found);
   std::vector<std::string> names;
-  for (const auto& item : *found) names.push_back(item.image.repository);
+  for (const auto& item : *found) {
+    names.push_back(item.image.repository);
+    if (item.image.repository == "etcd") {
+      EXPECT_EQ(item.image.tag, "3.6.99-0") << "the one that the bundle has";
+    }
+  }
   EXPECT_THAT(
       names, ::testing::IsSupersetOf({"kube-apiserver", "kube-controller-manager", "kube-scheduler",
                                       "kube-proxy", "coredns/coredns", "pause", "etcd"}));
