@@ -14,6 +14,7 @@
 #include "airgap-bundle/closure/bundle_proof.hpp"
 #include "airgap-bundle/closure/commands.hpp"
 #include "airgap-bundle/collect/create.hpp"
+#include "airgap-bundle/collect/lock.hpp"
 #include "airgap-bundle/registry/server.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
@@ -33,6 +34,7 @@ struct BundleOptions {
   std::string bundle;
   std::vector<std::string> trust;
   std::string helm;
+  std::string lock;
   std::string report;
   std::string listen = "127.0.0.1:5005";
 };
@@ -105,14 +107,29 @@ void print_proof(const closure::Proof& proof) {
   }
 }
 
+std::filesystem::path root_of(const BundleOptions& options) {
+  if (!options.root.empty()) return options.root;
+  return std::filesystem::absolute(options.spec).parent_path();
+}
+
+/// The named one, else the one beside the specification: bundle.yaml has bundle.lock.
+std::filesystem::path lock_of(const BundleOptions& options) {
+  if (!options.lock.empty()) return options.lock;
+  return std::filesystem::path(options.spec).replace_extension(".lock");
+}
+
 Result<int> create(const BundleOptions& options, bool json) {
   BP_TRY(const auto text, read_file(options.spec, 4U << 20));
   BP_TRY(const auto spec, collect::parse_spec(text, options.spec));
   BP_TRY_DURING(const auto key, "reading the signing key", read_signing_key(options.key));
   BP_TRY(const auto created, creation_time(options));
   collect::CreateOptions how;
-  how.root = options.root.empty() ? std::filesystem::absolute(options.spec).parent_path()
-                                  : std::filesystem::path(options.root);
+  how.root = root_of(options);
+  std::error_code ignored;
+  if (!options.lock.empty() || std::filesystem::exists(lock_of(options), ignored)) {
+    BP_TRY(const auto lock_text, read_file(lock_of(options), 64U << 20));
+    BP_TRY(how.lock, collect::Lock::parse(lock_text, lock_of(options).string()));
+  }
   how.output = options.output;
   how.created_at = created;
   auto progress = make_console_progress();
@@ -130,6 +147,28 @@ Result<int> create(const BundleOptions& options, bool json) {
   fmt::print("{}: {}, {} images, {} artifacts, signed by {}\n", options.output, format_bytes(size),
              header.images.size(), header.artifacts.size(), key.public_key().fingerprint());
   print_proof(proof);
+  return 0;
+}
+
+Result<int> resolve(const BundleOptions& options, bool json) {
+  BP_TRY(const auto text, read_file(options.spec, 4U << 20));
+  BP_TRY(const auto spec, collect::parse_spec(text, options.spec));
+  auto progress = make_console_progress();
+  SystemProcessRunner runner;
+  BP_TRY(const auto lock,
+         collect::resolve(spec, root_of(options), options.helm, runner, progress.get()));
+  progress.reset();
+  const auto path = lock_of(options);
+  const auto now = lock.to_text();
+  const auto before = read_file(path);
+  const bool changed = !before || *before != now;
+  if (changed) BP_CHECK(write_file_atomic(path, now));
+  if (json) {
+    fmt::print("{}\n", Json{{"lock", path.string()}, {"changed", changed}}.dump());
+  } else {
+    fmt::print("{}: {}\n", path.string(),
+               changed ? "written; review what has changed" : "unchanged");
+  }
   return 0;
 }
 
@@ -271,6 +310,9 @@ void add_create(CLI::App& bundle, const Options& options, Invocation& invocation
       ->required();
   command->add_option("--created", options->created,
                       "Creation time, RFC 3339 (default: SOURCE_DATE_EPOCH, or now)");
+  command->add_option(
+      "--lock", options->lock,
+      "Take only what it says (default: the .lock beside the specification, if any)");
   command->add_option("--helm", options->helm,
                       "Helm to render charts with (default: the payload's, else the one in PATH)");
   command->footer(
@@ -278,6 +320,23 @@ void add_create(CLI::App& bundle, const Options& options, Invocation& invocation
       "site.secrets");
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return create(*options, invocation.json); };
+  });
+}
+
+void add_resolve(CLI::App& bundle, const Options& options, Invocation& invocation) {
+  auto* command =
+      bundle.add_subcommand("resolve", "Write down what a specification means today (bundle.lock)");
+  command->add_option("-f,--file", options->spec, "Specification (kind: Bundle)")->required();
+  command->add_option("--root", options->root,
+                      "Folder that its paths are relative to (default: beside it)");
+  command->add_option("-o,--output,--lock", options->lock,
+                      "Lock to write (default: beside the specification)");
+  command->add_option("--helm", options->helm, "Helm to fetch charts with");
+  command->footer(
+      "Fetches manifests, no layers. `create` then takes exactly that.\n"
+      "Example:\n  bedplate bundle resolve -f bundle.yaml && git diff bundle.lock");
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return resolve(*options, invocation.json); };
   });
 }
 
@@ -298,6 +357,7 @@ void add_bundle_commands(CLI::App& app, Invocation& invocation) {
   auto* bundle = app.add_subcommand("bundle", "Make, check and serve the one file with everything");
   bundle->require_subcommand(1);
   add_create(*bundle, options, invocation);
+  add_resolve(*bundle, options, invocation);
   add_images_command(*bundle, invocation);
 
   auto* inspect_command = bundle->add_subcommand("inspect", "List what a bundle holds");

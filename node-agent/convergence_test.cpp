@@ -22,6 +22,18 @@
 namespace bedplate::agent {
 namespace {
 
+/// An API server that is ready; nobody else is asked.
+class ReadyServer final : public HttpClient {
+ public:
+  Result<HttpResponse> send(const HttpRequest& request) override {
+    EXPECT_EQ(request.url, "https://192.0.2.11:6443/readyz");
+    EXPECT_EQ(request.tls.ca_pem, "made by kubeadm\n");
+    HttpResponse out;
+    out.status = 200;
+    return out;
+  }
+};
+
 /// kubeadm, systemctl and kubectl as far as the steps see them: they change files below the root,
 /// slowly enough to be killed in the middle, and not atomically, as the real ones.
 class Machine {
@@ -34,6 +46,7 @@ class Machine {
                              "registry.k8s.io/pause:1"};
     context.runner = &runner;
     context.clock = &clock;
+    context.http = &server;
     script();
   }
 
@@ -41,6 +54,7 @@ class Machine {
 
   FakeProcessRunner runner;
   FakeClock clock;
+  ReadyServer server;
   Context context;
 
  private:

@@ -105,6 +105,23 @@ Result<Charts> Charts::collect(const std::vector<ChartSpec>& specs, const fs::pa
   return out;
 }
 
+Result<std::map<std::string, LockedContent>> Charts::contents() const {
+  std::map<std::string, LockedContent> out;
+  const auto add = [&](const std::string& name, const fs::path& path) -> Result<void> {
+    std::error_code code;
+    BP_TRY(const auto digest, digest_file(path));
+    out[name] = {digest, fs::file_size(path, code)};
+    return {};
+  };
+  for (const auto& chart : charts_) {
+    BP_CHECK(add(chart.spec.name, chart.archive));
+    for (std::size_t i = 0; i < chart.values.size(); ++i) {
+      BP_CHECK(add(chart.spec.name + "/" + chart.spec.values[i], chart.values[i]));
+    }
+  }
+  return out;
+}
+
 std::uint64_t Charts::size() const {
   std::uint64_t sum = 0;
   std::error_code code;

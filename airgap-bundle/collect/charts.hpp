@@ -1,11 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "airgap-bundle/bundle/writer.hpp"
 #include "airgap-bundle/closure/references.hpp"
+#include "airgap-bundle/collect/lock.hpp"
 #include "airgap-bundle/collect/spec.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
@@ -27,6 +29,8 @@ class Charts {
 
   /// Every image that the rendered charts name.
   const std::vector<closure::FoundImage>& images() const { return images_; }
+  /// Archives ("<chart>") and values ("<chart>/<path>"), for a lock.
+  Result<std::map<std::string, LockedContent>> contents() const;
   /// Bytes of the charts, for progress and space.
   std::uint64_t size() const;
 

@@ -14,6 +14,7 @@
 #include "airgap-bundle/closure/bundle_proof.hpp"
 #include "airgap-bundle/collect/charts.hpp"
 #include "airgap-bundle/collect/compress.hpp"
+#include "airgap-bundle/collect/files.hpp"
 #include "airgap-bundle/collect/import.hpp"
 #include "airgap-bundle/collect/layer.hpp"
 #include "airgap-bundle/oci/manifest.hpp"
@@ -26,7 +27,6 @@ namespace {
 
 /// An image copied from elsewhere may have this many blobs: layers, manifest, index, configuration.
 constexpr std::size_t most_blobs_per_import = oci::most_layers + 3;
-constexpr std::string_view payload_artifact = "node-payload";
 
 Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
   return {{"mediaType", type}, {"digest", blob.digest.str()}, {"size", blob.size}};
@@ -35,41 +35,6 @@ Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
 std::string provenance_of(const std::map<std::string, std::string>& annotations) {
   const auto found = annotations.find(std::string(oci::annotation::provenance));
   return found == annotations.end() ? "" : found->second;
-}
-
-/// A file of a files artifact: where it is, and what it is called there.
-struct ArtifactFile {
-  std::filesystem::path path;
-  std::string name;
-};
-
-Result<std::vector<ArtifactFile>> expand(const FilesSpec& spec, const std::filesystem::path& root) {
-  std::vector<ArtifactFile> out;
-  for (const auto& item : spec.files) {
-    const auto path = root / item.path;
-    std::error_code code;
-    if (std::filesystem::is_regular_file(path, code)) {
-      out.push_back({path, item.to});
-      continue;
-    }
-    if (!std::filesystem::is_directory(path, code)) {
-      return fail(ErrorKind::not_found, fmt::format("{} does not exist", path.string()));
-    }
-    for (std::filesystem::recursive_directory_iterator it(path, code), end; !code && it != end;
-         it.increment(code)) {
-      if (!it->is_regular_file()) continue;
-      const auto relative = it->path().lexically_relative(path);
-      out.push_back({it->path(), (std::filesystem::path(item.to) / relative).generic_string()});
-    }
-    if (code) return fail(system_error(code.value(), "cannot read folder " + path.string()));
-  }
-  std::ranges::sort(out, {}, &ArtifactFile::name);
-  const auto twice = std::ranges::adjacent_find(out, {}, &ArtifactFile::name);
-  if (twice != out.end()) {
-    return fail(ErrorKind::invalid,
-                fmt::format("artifact {} would hold {} twice", spec.name, twice->name));
-  }
-  return out;
 }
 
 Result<void> feed_file(int fd, const std::filesystem::path& path, Sha256& hash, std::uint64_t& size,
@@ -107,7 +72,7 @@ class Creation {
     }
     for (std::size_t i = 0; i < spec_.files.size(); ++i) {
       BP_CHECK_DURING(fmt::format("adding files {}", spec_.files[i].name),
-                      add_files(writer, spec_.files[i], files_[i]));
+                      add_files(writer, spec_.files[i], files_.of(i)));
     }
     if (charts_) {
       BP_TRY(const auto descriptors, charts_->add_to(writer));
@@ -125,36 +90,25 @@ class Creation {
   }
 
  private:
-  /// A program of the node payload, where the specification takes it from.
-  std::optional<std::filesystem::path> payload_program(const std::string& name) const {
-    for (std::size_t i = 0; i < spec_.files.size(); ++i) {
-      if (spec_.files[i].name != payload_artifact) continue;
-      const auto found = std::ranges::find(files_[i], "bin/" + name, &ArtifactFile::name);
-      if (found != files_[i].end()) return found->path;
-    }
-    return std::nullopt;
-  }
-
-  Result<std::filesystem::path> helm() const {
-    if (!options_.helm.empty()) return options_.helm;
-    if (auto own = payload_program("helm")) return *own;
-    return find_program("helm", "");
-  }
-
   /// What charts and kubeadm ask for: rendered before anything big is fetched.
   Result<void> collect_needs() {
     if (options_.runner == nullptr) return {};
-    std::string version;
-    if (const auto kubeadm = payload_program("kubeadm")) {
-      version = std::ranges::find(spec_.files, payload_artifact, &FilesSpec::name)->version;
+    const auto& version = files_.payload_version();
+    if (const auto kubeadm = files_.payload_program("kubeadm")) {
       std::vector<std::string> images;
       for (const auto& image : spec_.images) images.push_back(image.name.str());
       BP_TRY(needs_, closure::kubeadm_images(*kubeadm, version, images, *options_.runner));
     }
     if (spec_.charts.empty()) return {};
-    BP_TRY(const auto program, helm());
+    BP_TRY(const auto helm, choose_helm(options_.helm, files_));
     BP_TRY(auto charts,
-           Charts::collect(spec_.charts, options_.root, program, version, *options_.runner));
+           Charts::collect(spec_.charts, options_.root, helm, version, *options_.runner));
+    if (options_.lock) {
+      BP_TRY(const auto contents, charts.contents());
+      for (const auto& [name, content] : contents) {
+        BP_CHECK(Lock::check(options_.lock->charts, name, content.digest));
+      }
+    }
     input_size_ += charts.size();
     needs_.insert(needs_.end(), charts.images().begin(), charts.images().end());
     charts_ = std::move(charts);
@@ -187,10 +141,9 @@ class Creation {
   }
 
   Result<void> expand_files() {
-    for (const auto& files : spec_.files) {
-      BP_TRY_DURING(auto list, "collecting files " + files.name, expand(files, options_.root));
-      for (const auto& file : list) input_size_ += tree_size(file.path);
-      files_.push_back(std::move(list));
+    BP_TRY(files_, ArtifactFiles::expand(spec_, options_.root));
+    for (std::size_t i = 0; i < spec_.files.size(); ++i) {
+      for (const auto& file : files_.of(i)) input_size_ += tree_size(file.path);
     }
     for (const auto& image : spec_.images) {
       const auto path = options_.root / image.source.location;
@@ -221,7 +174,7 @@ class Creation {
     for (const auto& image : spec_.images) {
       count += image.source.kind == SourceKind::rootfs ? 3 : most_blobs_per_import;
     }
-    for (const auto& list : files_) count += list.size() + 2;
+    for (std::size_t i = 0; i < spec_.files.size(); ++i) count += files_.of(i).size() + 2;
     for (const auto& chart : spec_.charts) count += 3 + chart.values.size();
     return count;
   }
@@ -261,7 +214,12 @@ class Creation {
     if (image.source.kind == SourceKind::rootfs) {
       BP_TRY(imported, assemble(writer, image));
     } else {
-      BP_TRY(imported, import_image(writer, image, options_.root, progress_));
+      if (lock() != nullptr && image.source.kind == SourceKind::docker_archive) {
+        const auto path = options_.root / image.source.location;
+        BP_TRY(const auto digest, digest_file(path));
+        BP_CHECK(Lock::check(lock()->files, image.name.str(), digest));
+      }
+      BP_TRY(imported, import_image(writer, image, options_.root, lock(), progress_));
     }
     bundle::ImageEntry entry{image.name.str(),
                              imported.digest,
@@ -288,6 +246,7 @@ class Creation {
   Result<Imported> assemble(bundle::Writer& writer, const ImageSpec& image) {
     BP_TRY(const auto layer,
            add_rootfs_layer(writer, options_.root / image.source.location, progress_));
+    if (lock() != nullptr) BP_CHECK(Lock::check(lock()->trees, image.name.str(), layer.diff_id));
     const auto slash = image.platform.find('/');
     Json settings = Json::object();
     if (!image.config.entrypoint.empty()) settings["Entrypoint"] = image.config.entrypoint;
@@ -314,7 +273,10 @@ class Creation {
     return Imported{blob.digest, std::string(oci::media::manifest), blob.size, {}};
   }
 
-  Result<Json> add_file(bundle::Writer& writer, const ArtifactFile& file) {
+  const Lock* lock() const { return options_.lock ? &*options_.lock : nullptr; }
+
+  Result<Json> add_file(bundle::Writer& writer, const std::string& artifact,
+                        const ArtifactFile& file) {
     BP_TRY(auto fd, open_file(file.path, O_RDONLY));
     struct stat info{};
     if (::fstat(fd.get(), &info) != 0) return fail(system_error(errno, "cannot stat"));
@@ -327,11 +289,15 @@ class Creation {
                              [&](std::span<const std::byte> part) { return stream.write(part); }));
           return stream.finish();
         }));
+    const auto digest = hash.finish();
+    if (lock() != nullptr) {
+      BP_CHECK(Lock::check(lock()->files, artifact + "/" + file.name, digest));
+    }
     auto layer = descriptor_json(oci::media::file_zstd, blob);
     layer["annotations"] = {{oci::annotation::title, file.name},
                             {"dev.bedplate.mode", fmt::format("{:04o}", info.st_mode & 0777U)},
                             {"dev.bedplate.size", std::to_string(size)},
-                            {"dev.bedplate.sha256", hash.finish().hex()}};
+                            {"dev.bedplate.sha256", digest.hex()}};
     return layer;
   }
 
@@ -339,7 +305,7 @@ class Creation {
                          const std::vector<ArtifactFile>& files) {
     Json layers = Json::array();
     for (const auto& file : files) {
-      BP_TRY_DURING(auto layer, "adding " + file.path.string(), add_file(writer, file));
+      BP_TRY_DURING(auto layer, "adding " + file.path.string(), add_file(writer, spec.name, file));
       layers.push_back(std::move(layer));
     }
     Json annotations = spec.annotations;
@@ -384,7 +350,7 @@ class Creation {
   const BundleSpec& spec_;
   const CreateOptions& options_;
   Progress* progress_;
-  std::vector<std::vector<ArtifactFile>> files_;
+  ArtifactFiles files_;
   std::uint64_t input_size_ = 0;
   std::optional<Charts> charts_;
   std::vector<closure::FoundImage> needs_;

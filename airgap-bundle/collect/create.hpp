@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "airgap-bundle/bundle/format.hpp"
 #include "airgap-bundle/closure/proof.hpp"
+#include "airgap-bundle/collect/lock.hpp"
 #include "airgap-bundle/collect/spec.hpp"
 #include "core/clock.hpp"
 #include "core/process.hpp"
@@ -18,6 +20,7 @@ struct CreateOptions {
   std::filesystem::path output;
   WallTime created_at{};
   std::filesystem::path helm;  ///< to render charts with; empty: the payload's, else that in PATH
+  std::optional<Lock> lock;    ///< then everything must be as it says, and nothing else is taken
   ProcessRunner* runner = nullptr;  ///< needed for charts and for the proof
 };
 

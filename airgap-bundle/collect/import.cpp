@@ -28,6 +28,17 @@ Result<std::unique_ptr<ImageStore>> open_store(const ImageSpec& image,
   return fail(ErrorKind::internal, "this source has no store");
 }
 
+/// A tag may have moved since: a registry is asked for what the lock says.
+ImageSpec pinned(ImageSpec image, const Lock& lock) {
+  const auto locked = lock.images.find(image.name.str());
+  if (image.source.kind != SourceKind::registry || locked == lock.images.end()) return image;
+  if (auto reference = oci::Reference::parse(image.source.location)) {
+    reference->digest = locked->second.digest;
+    image.source.location = reference->str();
+  }
+  return image;
+}
+
 Result<void> check_digest(const oci::Descriptor& descriptor, std::string_view text) {
   if (text.size() == descriptor.size && Digest::of(text) == descriptor.digest) return {};
   return fail(ErrorKind::corrupt,
@@ -96,15 +107,35 @@ class Copier {
 
 }  // namespace
 
-Result<Imported> import_image(bundle::Writer& writer, const ImageSpec& image,
-                              const std::filesystem::path& root, Progress* progress) {
-  if (image.source.kind == SourceKind::docker_archive) {
-    return import_docker_archive(writer, image, root / image.source.location);
-  }
+Result<LockedImage> resolve_image(const ImageSpec& image, const std::filesystem::path& root) {
   BP_TRY(const auto platform, oci::Platform::parse(image.platform));
   BP_TRY(const auto store, open_store(image, root));
   std::optional<Document> index;
   BP_TRY(const auto document, find_manifest(*store, platform, index));
+  BP_TRY(const auto manifest, oci::parse_manifest(document.text));
+  LockedImage out;
+  out.manifest = document.descriptor.digest;
+  out.digest = index ? index->descriptor.digest : out.manifest;
+  out.size = document.text.size() + manifest.config.size + (index ? index->text.size() : 0);
+  for (const auto& layer : manifest.layers) out.size += layer.size;
+  return out;
+}
+
+Result<Imported> import_image(bundle::Writer& writer, const ImageSpec& image,
+                              const std::filesystem::path& root, const Lock* lock,
+                              Progress* progress) {
+  if (image.source.kind == SourceKind::docker_archive) {
+    return import_docker_archive(writer, image, root / image.source.location);
+  }
+  BP_TRY(const auto platform, oci::Platform::parse(image.platform));
+  BP_TRY(const auto store, open_store(lock == nullptr ? image : pinned(image, *lock), root));
+  std::optional<Document> index;
+  BP_TRY(const auto document, find_manifest(*store, platform, index));
+  if (lock != nullptr) {
+    const auto& digest = document.descriptor.digest;
+    BP_CHECK(
+        lock->check_image(image.name.str(), index ? index->descriptor.digest : digest, digest));
+  }
   BP_TRY(const auto manifest, oci::parse_manifest(document.text));
   Copier copier(writer, *store, progress);
   BP_TRY_DURING(const auto config, "reading the image's configuration",

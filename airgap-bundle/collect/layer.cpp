@@ -28,7 +28,8 @@ using EntryPointer = std::unique_ptr<archive_entry, decltype(&archive_entry_free
 /// What libarchive's write callback needs: the tar's digest, and where the compressed bytes go.
 struct Output {
   Sha256 tar_hash;
-  ZstdStream* stream;
+  ZstdStream* stream = nullptr;  ///< none: only the digest is wanted
+  std::uint64_t size = 0;
   std::optional<Error> error;
 };
 
@@ -36,6 +37,8 @@ la_ssize_t on_write(archive*, void* user, const void* data, std::size_t length) 
   auto& output = *static_cast<Output*>(user);
   const std::span bytes(static_cast<const std::byte*>(data), length);
   output.tar_hash.update(bytes);
+  output.size += bytes.size();
+  if (output.stream == nullptr) return static_cast<la_ssize_t>(length);
   if (auto written = output.stream->write(bytes); !written) {
     output.error = std::move(written).error();
     return -1;
@@ -146,7 +149,22 @@ Result<std::vector<std::string>> sorted_tree(const std::filesystem::path& root) 
   return out;
 }
 
+Result<void> write_tar(const std::filesystem::path& rootfs, const std::vector<std::string>& names,
+                       Output& output, Progress* progress) {
+  TarWriter tar(output, progress);
+  BP_CHECK(tar.open());
+  for (const auto& name : names) BP_CHECK(tar.add(rootfs / name, name));
+  return tar.close();
+}
+
 }  // namespace
+
+Result<LockedContent> rootfs_content(const std::filesystem::path& rootfs) {
+  BP_TRY(const auto names, sorted_tree(rootfs));
+  Output output;
+  BP_CHECK(write_tar(rootfs, names, output, nullptr));
+  return LockedContent{output.tar_hash.finish(), output.size};
+}
 
 Result<Layer> add_rootfs_layer(bundle::Writer& writer, const std::filesystem::path& rootfs,
                                Progress* progress) {
@@ -154,11 +172,9 @@ Result<Layer> add_rootfs_layer(bundle::Writer& writer, const std::filesystem::pa
   Layer layer;
   BP_TRY(layer.blob, writer.add_stream([&](const bundle::Writer::Sink& sink) -> Result<void> {
     ZstdStream stream(sink);
-    Output output{{}, &stream, std::nullopt};
-    TarWriter tar(output, progress);
-    BP_CHECK(tar.open());
-    for (const auto& name : names) BP_CHECK(tar.add(rootfs / name, name));
-    BP_CHECK(tar.close());
+    Output output;
+    output.stream = &stream;
+    BP_CHECK(write_tar(rootfs, names, output, progress));
     layer.diff_id = output.tar_hash.finish();
     return stream.finish();
   }));

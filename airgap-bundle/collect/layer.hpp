@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "airgap-bundle/bundle/writer.hpp"
+#include "airgap-bundle/collect/lock.hpp"
 #include "core/digest.hpp"
 #include "core/progress.hpp"
 #include "core/result.hpp"
@@ -21,6 +22,9 @@ struct Layer {
 /// devices and sockets.
 Result<Layer> add_rootfs_layer(bundle::Writer& writer, const std::filesystem::path& rootfs,
                                Progress* progress);
+
+/// Digest and size of that tar, without compressing or writing it.
+Result<LockedContent> rootfs_content(const std::filesystem::path& rootfs);
 
 /// Sum of the sizes of the regular files below, for progress.
 std::uint64_t tree_size(const std::filesystem::path& path);

@@ -55,6 +55,7 @@ Result<bundle::Header> BundleTest::try_create(const fs::path& output) {
   options.created_at = WallTime(std::chrono::seconds(1'000'000'000));
   options.runner = runner_;
   options.helm = helm_;
+  options.lock = lock_;
   BP_TRY(const auto created, collect::create_bundle(spec, options, key_, nullptr));
   return created.header;
 }

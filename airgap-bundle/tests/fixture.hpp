@@ -50,6 +50,7 @@ class BundleTest : public ::testing::Test {
   std::string spec_;
   ProcessRunner* runner_ = nullptr;  ///< without one nothing is rendered and nothing is proved
   fs::path helm_;
+  std::optional<collect::Lock> lock_;
 };
 
 /// A byte of the file with some of its bits turned over.

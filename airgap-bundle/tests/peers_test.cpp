@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include "airgap-bundle/collect/lock.hpp"
 #include "airgap-bundle/registry/server.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
 #include "airgap-bundle/tests/programs.hpp"
@@ -136,6 +137,25 @@ TEST_F(PeerTest, DockerRegistryIsASource) {
   const auto by_digest = fmt::format("127.0.0.1:{}/team/app@{}", port, digest().str());
   EXPECT_EQ(create_from("registry:" + by_digest, ", plainHTTP: true").images[0].digest, digest());
 
+  // The tag moves on after the lock was written: what is locked is still what is taken.
+  const auto parsed = collect::parse_spec(
+      fmt::format("kind: Bundle\nname: copy\nversion: '1'\nimages:\n"
+                  "  - {{name: '{}', source: 'registry:{}', plainHTTP: true}}\n",
+                  name, where),
+      "bundle.yaml");
+  ASSERT_OK(parsed);
+  SystemProcessRunner runner;
+  const auto lock = collect::resolve(*parsed, folder(), "", runner, nullptr);
+  ASSERT_OK(lock);
+  EXPECT_EQ(lock->images.at(name).manifest, digest());
+  run({*skopeo, "copy", "--preserve-digests", "--dest-tls-verify=false",
+       fmt::format("oci-archive:{}:docker.io/library/app:1.0", file().string()),
+       "docker://" + where});
+  EXPECT_NE(create_from("registry:" + where, ", plainHTTP: true").images[0].digest, digest());
+  lock_ = *lock;
+  EXPECT_EQ(create_from("registry:" + where, ", plainHTTP: true").images[0].digest, digest());
+  lock_.reset();
+
   spec_ = fmt::format(
       "kind: Bundle\nname: a\nversion: '1'\nimages:\n  - {{name: '{}', source: "
       "'registry:127.0.0.1:{}/team/app:missing', plainHTTP: true}}\n",
@@ -214,6 +234,55 @@ TEST_F(ContainerdTest, PullsThroughAMirrorByTheImagesOwnName) {
          (folder() / "hosts").string(), image.name});
   }
   expect_images();
+}
+
+/// An image of two platforms, of which the bundle has one.
+TEST_F(ContainerdTest, TakesAnImageByTheDigestOfItsIndex) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  const auto layout = folder() / "two-platforms";
+  run({*skopeo, "copy", "--preserve-digests", archive(), "oci:" + layout.string() + ":app"});
+  const auto manifest = reader_->blob(digest()).value();
+  const auto child = [&](const std::string& architecture, const Digest& of, std::size_t size) {
+    return Json{{"mediaType", "application/vnd.oci.image.manifest.v1+json"},
+                {"digest", of.str()},
+                {"size", size},
+                {"platform", {{"os", "linux"}, {"architecture", architecture}}}};
+  };
+  const auto index = Json{
+      {"schemaVersion", 2},
+      {"mediaType", "application/vnd.oci.image.index.v1+json"},
+      {"manifests",
+       {child("amd64", digest(), manifest.size()),
+        child("arm64", Digest::of(std::string_view("absent")),
+              1234)}}}.dump();
+  write(layout / "blobs/sha256" / Digest::of(index).hex(), index);
+  write(layout / "index.json",
+        Json{{"schemaVersion", 2},
+             {"manifests",
+              {{{"mediaType", "application/vnd.oci.image.index.v1+json"},
+                {"digest", Digest::of(index).str()},
+                {"size", index.size()},
+                {"annotations", {{"org.opencontainers.image.ref.name", "app"}}}}}}}
+            .dump());
+  const auto header = create_from("oci:two-platforms:app");
+  ASSERT_EQ(header.images[0].index, Digest::of(index));
+  EXPECT_EQ(header.images[0].digest, digest());
+
+  auto opened = open(folder() / "copy.bundle");
+  ASSERT_OK(opened);
+  reader_.emplace(std::move(*opened));
+  ctr({"images", "import", "--local", "--snapshotter", "native", reader_->path().string()});
+  expect_images();
+  const auto where = serve();
+  write(folder() / "hosts/registry.example/hosts.toml",
+        fmt::format("server = \"http://{0}\"\n[host.\"http://{0}\"]\n"
+                    "  capabilities = [\"pull\", \"resolve\"]\n",
+                    where));
+  const auto by_index = "registry.example/team/app@" + Digest::of(index).str();
+  // As kubelet's pulls do it: ctr by itself would also take the manifests of other platforms.
+  ctr({"images", "pull", "--local", "--skip-metadata", "--snapshotter", "native", "--hosts-dir",
+       (folder() / "hosts").string(), by_index});
+  EXPECT_THAT(ctr({"images", "ls"}), HasSubstr(by_index));
 }
 
 }  // namespace

@@ -151,33 +151,30 @@ std::unique_ptr<Step> kubelet_running_step(const Context& context) {
       });
 }
 
-Result<bool> api_is_ready(const Context& context) {
-  Command command;
-  command.argv = {Context::program("kubectl"),
-                  "--kubeconfig",
-                  context.at("/etc/kubernetes/admin.conf").string(),
-                  "get",
-                  "--raw=/readyz",
-                  "--request-timeout=10s"};
-  command.timeout = std::chrono::seconds(60);
-  auto answer = context.runner->run(command);
-  if (!answer && answer.error().kind == ErrorKind::timeout) return false;
-  if (!answer) return fail(std::move(answer).error());
-  return answer->status == 0;
+/// Asked by ourselves, without an account (ClusterRole system:public-info-viewer): a kubectl a
+/// second would take from a small machine the processor that the API server needs to start.
+bool api_is_ready(const Context& context) {
+  const auto authority = read_file(context.at("/etc/kubernetes/pki/ca.crt"));
+  if (!authority) return false;
+  HttpRequest request;
+  request.url = fmt::format("https://{}:6443/readyz", context.self.address.address.str());
+  request.tls.ca_pem = *authority;
+  request.connect_timeout = std::chrono::seconds(2);
+  request.stall_timeout = std::chrono::seconds(10);
+  const auto answer = context.http->send(request);
+  return answer && answer->status == 200;
 }
 
 std::unique_ptr<Step> api_step(const Context& context) {
   return make_step(
       "api-healthy", "wait for the API server",
       [&context]() -> Result<ProbeResult> {
-        BP_TRY(const bool ready, api_is_ready(context));
-        return ready ? ProbeResult::satisfied() : ProbeResult::missing();
+        return api_is_ready(context) ? ProbeResult::satisfied() : ProbeResult::missing();
       },
       [&context]() -> Result<void> {
         const auto end = context.clock->monotonic() + api_patience;
         while (context.clock->monotonic() < end) {
-          BP_TRY(const bool ready, api_is_ready(context));
-          if (ready) return {};
+          if (api_is_ready(context)) return {};
           context.clock->sleep(std::chrono::seconds(1));
         }
         return fail(ErrorKind::timeout, "the API server did not become ready within 20 minutes",

@@ -32,7 +32,7 @@ void add_processor(Words& words, const MachineSpec& spec) {
   if (spec.accelerator == Accelerator::kvm) {
     add(words, {"-accel", "kvm", "-cpu", "host"});
   } else {
-    add(words, {"-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off"});
+    add(words, {"-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"});
   }
   add(words, {"-smp", std::to_string(spec.processors), "-m", std::to_string(spec.memory_mib)});
 }
