@@ -37,7 +37,8 @@ Result<std::unique_ptr<ImageStore>> open_layout(const ImageSpec& image,
 /// The same in an uncompressed tar archive; nothing is unpacked.
 Result<std::unique_ptr<ImageStore>> open_archive(const ImageSpec& image,
                                                  const std::filesystem::path& file);
-/// A registry, asked without credentials.
+/// A registry, asked as who is logged in there (registry::Credentials::usual_files), else as
+/// nobody.
 Result<std::unique_ptr<ImageStore>> open_registry(const ImageSpec& image);
 
 /// Feeds `size` bytes of an open file from `offset` on.

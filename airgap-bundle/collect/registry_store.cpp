@@ -6,8 +6,10 @@ namespace {
 
 class RegistryStore final : public ImageStore {
  public:
-  RegistryStore(oci::Reference reference, bool plain_http)
-      : reference_(std::move(reference)), client_(*http_, reference_, plain_http) {}
+  RegistryStore(oci::Reference reference, bool plain_http,
+                std::optional<registry::Credential> credential)
+      : reference_(std::move(reference)),
+        client_(*http_, reference_, {plain_http, std::move(credential), &clock_}) {}
 
   Result<Document> root() override {
     const auto wanted = reference_.digest ? reference_.digest->str() : reference_.tag;
@@ -31,6 +33,7 @@ class RegistryStore final : public ImageStore {
 
  private:
   oci::Reference reference_;
+  SystemClock clock_;
   std::unique_ptr<HttpClient> http_ = make_http_client();
   registry::Client client_;
 };
@@ -39,7 +42,12 @@ class RegistryStore final : public ImageStore {
 
 Result<std::unique_ptr<ImageStore>> open_registry(const ImageSpec& image) {
   BP_TRY(auto reference, oci::Reference::parse(image.source.location));
-  return std::make_unique<RegistryStore>(std::move(reference), image.source.plain_http);
+  SystemProcessRunner runner;
+  using registry::Credentials;
+  BP_TRY(const auto logins, Credentials::read(Credentials::usual_files(), runner));
+  BP_TRY(auto login, logins.find(reference.registry, reference.repository));
+  return std::make_unique<RegistryStore>(std::move(reference), image.source.plain_http,
+                                         std::move(login));
 }
 
 }  // namespace bedplate::collect

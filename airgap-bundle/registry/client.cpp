@@ -1,16 +1,21 @@
 #include "airgap-bundle/registry/client.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "airgap-bundle/oci/media_types.hpp"
+#include "core/digest.hpp"
 #include "core/json.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::registry {
 namespace {
 
 constexpr int most_attempts = 5;
+constexpr std::chrono::milliseconds first_pause{1000};
+constexpr std::chrono::milliseconds longest_pause{120'000};
 constexpr std::uint64_t longest_manifest = 8ULL << 20;
 
 /// Docker Hub's names and its registry are different hosts.
@@ -46,13 +51,26 @@ std::string message_of(const HttpResponse& response) {
   return ": " + json_string_or((*errors)[0], "message", "");
 }
 
+std::string basic(const Credential& who) {
+  return "Basic " + base64_encode(who.user + ":" + who.secret);
+}
+
+/// RFC 9110, 10.2.3, in its form of seconds; a date is too rare to be worth a parser.
+std::optional<std::chrono::milliseconds> retry_after(const HttpResponse& response) {
+  const auto text = header_of(response, "retry-after");
+  unsigned seconds = 0;
+  const auto* end = text.data() + text.size();
+  if (text.empty() || std::from_chars(text.data(), end, seconds).ptr != end) return std::nullopt;
+  return std::min(std::chrono::milliseconds(std::chrono::seconds(seconds)), longest_pause);
+}
+
 }  // namespace
 
 Result<Challenge> parse_challenge(std::string_view header) {
   constexpr std::string_view scheme = "bearer ";
-  std::string lower(header.substr(0, scheme.size()));
-  for (auto& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  if (lower != scheme) {
+  const auto given = lower(header.substr(0, scheme.size()));
+  if (given.starts_with("basic")) return Challenge{true, {}, {}, {}};
+  if (given != scheme) {
     return fail(
         ErrorKind::unsupported,
         fmt::format("the registry wants '{}' authentication", header.substr(0, header.find(' '))),
@@ -86,45 +104,83 @@ Result<Challenge> parse_challenge(std::string_view header) {
   return fail(ErrorKind::invalid, "the registry asks for a token but does not say where to get it");
 }
 
-Client::Client(HttpClient& http, oci::Reference repository, bool plain_http)
+Client::Client(HttpClient& http, oci::Reference repository, ClientOptions options)
     : http_(http),
       repository_(std::move(repository)),
-      plain_http_(plain_http),
-      base_(fmt::format("{}://{}/v2/{}", plain_http ? "http" : "https",
+      options_(std::move(options)),
+      base_(fmt::format("{}://{}/v2/{}", options_.plain_http ? "http" : "https",
                         host_of(repository_.registry), repository_.repository)) {}
 
+/// distribution's token authentication: GET with Basic, or OAuth 2 with a refresh token.
+Result<HttpResponse> Client::ask_for_token(const Challenge& challenge) {
+  const auto scope =
+      challenge.scope.empty() ? "repository:" + repository_.repository + ":pull" : challenge.scope;
+  HttpRequest request;
+  request.response_limit = 1 << 20;
+  const auto& who = options_.credential;
+  if (who && !who->identity_token.empty()) {
+    request.method = "POST";
+    request.url = challenge.realm;
+    request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
+    request.body = fmt::format(
+        "grant_type=refresh_token&client_id=bedplate&service={}&scope={}&refresh_token={}",
+        url_encoded(challenge.service), url_encoded(scope), url_encoded(who->identity_token));
+    return send_patiently(request);
+  }
+  request.url =
+      fmt::format("{}{}scope={}", challenge.realm,
+                  challenge.realm.find('?') == std::string::npos ? '?' : '&', url_encoded(scope));
+  if (!challenge.service.empty()) request.url += "&service=" + url_encoded(challenge.service);
+  if (who) request.headers.emplace_back("Authorization", basic(*who));
+  return send_patiently(request);
+}
+
 Result<void> Client::authorize(const std::string& header) {
-  BP_TRY(auto challenge, parse_challenge(header));
-  if (!plain_http_ && challenge.realm.starts_with("http://")) {
+  BP_TRY(const auto challenge, parse_challenge(header));
+  if (challenge.basic) {
+    if (options_.credential) authorization_ = basic(*options_.credential);
+    return {};
+  }
+  if (!options_.plain_http && challenge.realm.starts_with("http://")) {
     return fail(ErrorKind::untrusted, "the registry wants a token to be fetched without TLS");
   }
-  if (challenge.scope.empty()) challenge.scope = "repository:" + repository_.repository + ":pull";
-  HttpRequest request;
-  request.url = fmt::format("{}{}scope={}", challenge.realm,
-                            challenge.realm.find('?') == std::string::npos ? '?' : '&',
-                            url_encoded(challenge.scope));
-  if (!challenge.service.empty()) request.url += "&service=" + url_encoded(challenge.service);
-  request.response_limit = 1 << 20;
-  BP_TRY(const auto response, http_.send(request));
+  BP_TRY(const auto response, ask_for_token(challenge));
   if (response.status != 200) return fail(refusal(response, "a token"));
   BP_TRY(const auto value, parse_json(response.body, "the registry's token"));
-  token_ = json_string_or(value, "token", json_string_or(value, "access_token", ""));
-  if (token_.empty()) return fail(ErrorKind::invalid, "the registry's answer has no token");
+  const auto token = json_string_or(value, "token", json_string_or(value, "access_token", ""));
+  if (token.empty()) return fail(ErrorKind::invalid, "the registry's answer has no token");
+  authorization_ = "Bearer " + token;
   return {};
 }
 
+Result<HttpResponse> Client::send_patiently(const HttpRequest& request) {
+  auto pause = first_pause;
+  for (int attempt = 1;; ++attempt) {
+    auto response = http_.send(request);
+    const bool away = !response && response.error().kind == ErrorKind::network;
+    const bool busy = response && (response->status == 429 || response->status == 502 ||
+                                   response->status == 503 || response->status == 504);
+    // A transfer that broke off is taken up by its caller, who knows how far it was.
+    const bool repeatable = busy || (away && !request.on_body);
+    if (options_.clock == nullptr || !repeatable || attempt == most_attempts) return response;
+    options_.clock->sleep(busy ? retry_after(*response).value_or(pause) : pause);
+    pause *= 2;
+  }
+}
+
 Result<HttpResponse> Client::send(HttpRequest request) {
-  const auto with_token = [&] {
+  const auto with_authorization = [&] {
     auto out = request;
-    if (!token_.empty()) out.headers.emplace_back("Authorization", "Bearer " + token_);
+    if (!authorization_.empty()) out.headers.emplace_back("Authorization", authorization_);
     return out;
   };
-  BP_TRY(auto response, http_.send(with_token()));
+  BP_TRY(auto response, send_patiently(with_authorization()));
   if (response.status != 401) return response;
   // Also when a token was sent: they are short-lived.
   BP_CHECK_DURING("asking the registry for a token",
                   authorize(header_of(response, "www-authenticate")));
-  return http_.send(with_token());
+  if (authorization_.empty()) return response;
+  return send_patiently(with_authorization());
 }
 
 Error Client::refusal(const HttpResponse& response, const std::string& what) const {
@@ -134,8 +190,13 @@ Error Client::refusal(const HttpResponse& response, const std::string& what) con
                  fmt::format("{} has no {}{}", name, what, message_of(response)));
   }
   if (response.status == 401 || response.status == 403) {
+    if (options_.credential) {
+      return Error(ErrorKind::untrusted,
+                   fmt::format("{} refuses {} to the account that is logged in", name, what))
+          .with_hint("log in again, or ask for the right to pull there");
+    }
     return Error(ErrorKind::untrusted, fmt::format("{} refuses {} without an account", name, what))
-        .with_hint("copy the image with `skopeo copy` and name the copy with oci: as its source");
+        .with_hint(fmt::format("skopeo login {}, or docker login", repository_.registry));
   }
   return Error(ErrorKind::network, fmt::format("{} answered {} for {}{}", name, response.status,
                                                what, message_of(response)))
@@ -196,6 +257,7 @@ Result<void> Client::blob(const oci::Descriptor& blob, const Sink& sink) {
     if (response) return fail(refusal(*response, "blob " + blob.digest.str()));
     const bool may_repeat = !sink_failed && response.error().kind == ErrorKind::network;
     if (!may_repeat || attempt == most_attempts) return fail(std::move(response).error());
+    if (options_.clock != nullptr) options_.clock->sleep(first_pause * (1 << (attempt - 1)));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/digest.hpp"
 #include "core/file.hpp"
 
 namespace bedplate::registry {
@@ -55,7 +56,7 @@ class ClientTest : public ::testing::Test {
     });
   }
   FakeHttp http_;
-  Client client_{http_, *oci::Reference::parse("docker.io/library/a:1"), false};
+  Client client_{http_, *oci::Reference::parse("docker.io/library/a:1"), {}};
 };
 
 constexpr auto challenge =
@@ -82,6 +83,91 @@ TEST_F(ClientTest, FetchesATokenOnceAndKeepsIt) {
   ASSERT_TRUE(client_.manifest("1"));
   EXPECT_EQ(http_.requests.size(), 4U);
   EXPECT_EQ(http_.header(3, "Authorization"), "Bearer secret");
+}
+
+class LoggedInTest : public ClientTest {
+ protected:
+  FakeClock clock_;
+  Client person_{http_,
+                 *oci::Reference::parse("registry.example/team/app:1"),
+                 {false, Credential{"me", "pass word", ""}, &clock_}};
+};
+
+TEST_F(LoggedInTest, SaysWhoItIsOnlyWhenAskedAndToTheRealm) {
+  http_.answers = {{401, {{"www-authenticate", challenge}}, ""},
+                   {200, {}, R"({"token": "t"})"},
+                   {200, {}, "{}"}};
+  ASSERT_TRUE(person_.manifest("1"));
+  EXPECT_EQ(http_.header(0, "Authorization"), "");
+  EXPECT_EQ(http_.header(1, "Authorization"), "Basic " + base64_encode("me:pass word"));
+  EXPECT_EQ(http_.header(2, "Authorization"), "Bearer t");
+}
+
+TEST_F(LoggedInTest, ATokenThatRanOutIsFetchedAnew) {
+  http_.answers = {{401, {{"www-authenticate", challenge}}, ""},
+                   {200, {}, R"({"token": "one"})"},
+                   {200, {}, "{}"},  // and then, in the middle of a long pull:
+                   {401, {{"www-authenticate", challenge}}, ""},
+                   {200, {}, R"({"token": "two"})"},
+                   {200, {}, "hello"}};
+  ASSERT_TRUE(person_.manifest("1"));
+  oci::Descriptor blob;
+  blob.digest = Digest::of(std::string_view("hello"));
+  blob.size = 5;
+  std::string out;
+  ASSERT_TRUE(person_.blob(blob, [&](std::span<const std::byte> data) -> Result<void> {
+    out.append(reinterpret_cast<const char*>(data.data()), data.size());
+    return {};
+  }));
+  EXPECT_EQ(out, "hello");
+  EXPECT_EQ(http_.header(5, "Authorization"), "Bearer two");
+}
+
+TEST_F(LoggedInTest, BasicIsAnsweredWithBasic) {
+  http_.answers = {{401, {{"www-authenticate", "Basic realm=\"x\""}}, ""}, {200, {}, "{}"}};
+  ASSERT_TRUE(person_.manifest("1"));
+  EXPECT_EQ(http_.header(1, "Authorization"), "Basic " + base64_encode("me:pass word"));
+}
+
+TEST_F(LoggedInTest, ARefreshTokenGoesIntoTheBody) {
+  Client client(http_, *oci::Reference::parse("registry.example/team/app:1"),
+                {false, Credential{"", "", "re fresh"}, &clock_});
+  http_.answers = {{401, {{"www-authenticate", challenge}}, ""},
+                   {200, {}, R"({"access_token": "t"})"},
+                   {200, {}, "{}"}};
+  ASSERT_TRUE(client.manifest("1"));
+  EXPECT_EQ(http_.requests[1].method, "POST");
+  EXPECT_EQ(http_.requests[1].url, "https://auth.example/token");
+  EXPECT_THAT(http_.requests[1].body, HasSubstr("refresh_token=re%20fresh"));
+  EXPECT_EQ(http_.header(2, "Authorization"), "Bearer t");
+}
+
+TEST_F(LoggedInTest, ABusyRegistryIsAskedAgainAsItSays) {
+  http_.answers = {{429, {{"retry-after", "7"}}, ""}, {503, {}, ""}, {200, {}, "{}"}};
+  ASSERT_TRUE(person_.manifest("1"));
+  EXPECT_EQ(clock_.uptime, std::chrono::seconds(7 + 2));
+  http_.answers = {{429, {{"retry-after", "86400"}}, ""}, {200, {}, "{}"}};
+  clock_.uptime = {};
+  ASSERT_TRUE(person_.manifest("1"));
+  EXPECT_EQ(clock_.uptime, std::chrono::minutes(2)) << "nobody waits a day";
+}
+
+TEST_F(LoggedInTest, PatienceEnds) {
+  http_.answers.assign(5, {429, {}, ""});
+  const auto manifest = person_.manifest("1");
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().kind, ErrorKind::network);
+  EXPECT_EQ(http_.requests.size(), 5U);
+  EXPECT_EQ(clock_.uptime, std::chrono::seconds(1 + 2 + 4 + 8));
+}
+
+TEST_F(LoggedInTest, ARefusalDoesNotShowTheSecret) {
+  http_.answers.assign(2, {401, {{"www-authenticate", "Basic realm=\"x\""}}, ""});
+  const auto manifest = person_.manifest("1");
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().kind, ErrorKind::untrusted);
+  EXPECT_THAT(manifest.error().render(), ::testing::Not(HasSubstr("pass word")));
+  EXPECT_THAT(manifest.error().hint, HasSubstr("log in again"));
 }
 
 TEST_F(ClientTest, RefusalIsUntrustedAndShowsNoToken) {

@@ -8,6 +8,7 @@
 #include "airgap-bundle/registry/server.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
 #include "airgap-bundle/tests/programs.hpp"
+#include "core/digest.hpp"
 #include "core/json.hpp"
 
 namespace bedplate::bundle_test {
@@ -164,6 +165,43 @@ TEST_F(PeerTest, DockerRegistryIsASource) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
   EXPECT_FALSE(fs::exists(folder() / "missing.bundle"));
+}
+
+TEST_F(PeerTest, DockerRegistryWithAnAccountIsASource) {
+  NEEDS(skopeo, program("skopeo"), "skopeo");
+  NEEDS(daemon, program("docker-registry"), "docker-registry");
+  const auto port = free_port();
+  write(folder() / "htpasswd",
+        "me:$2b$04$6DV.RNjXCMAmQxS3Lq6U5eOYsP7B/5GOiIMMaUgnd8./xwba.6fR.\n");  // "pass word"
+  write(folder() / "registry.yml",
+        fmt::format("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {0}/registry}}}}\n"
+                    "auth: {{htpasswd: {{realm: test, path: {0}/htpasswd}}}}\n"
+                    "http: {{addr: '127.0.0.1:{1}'}}\n",
+                    folder().string(), port));
+  const Background registry({*daemon, "serve", (folder() / "registry.yml").string()},
+                            folder() / "registry.log");
+  ASSERT_TRUE(wait_for_port(port)) << *read_file(folder() / "registry.log");
+  const auto where = fmt::format("127.0.0.1:{}/team/app:1.0", port);
+  const auto logins = [&](const std::string& login) {
+    write(folder() / "auth.json",
+          fmt::format(R"({{"auths": {{"127.0.0.1:{}": {{"auth": "{}"}}}}}})", port,
+                      base64_encode(login)),
+          0600);
+  };
+  ::setenv("REGISTRY_AUTH_FILE", (folder() / "auth.json").c_str(), 1);
+  logins("me:pass word");
+  run({*skopeo, "copy", "--preserve-digests", "--dest-tls-verify=false", archive(),
+       "docker://" + where});
+  EXPECT_EQ(create_from("registry:" + where, ", plainHTTP: true").images[0].digest, digest());
+  logins("me:wrong");
+  spec_ = fmt::format(
+      "kind: Bundle\nname: a\nversion: '1'\nimages:\n  - {{name: '{}', source: 'registry:{}', "
+      "plainHTTP: true}}\n",
+      name, where);
+  const auto refused = try_create(folder() / "refused.bundle");
+  ::unsetenv("REGISTRY_AUTH_FILE");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::untrusted);
 }
 
 /// containerd with a root and a socket of its own.

@@ -44,9 +44,9 @@ TEST_F(PythonTest, RefusesWhatTheFirstReaderRefuses) {
   const auto size = fs::file_size(file());
   const auto reader = open(file());
   const auto& last_blob = reader->header().entries[3];
-  for (const auto place : {std::uint64_t{0}, std::uint64_t{512}, std::uint64_t{700},
-                           last_blob.offset - 512, last_blob.offset + last_blob.size / 2,
-                           last_blob.offset + last_blob.size, size - 1}) {
+  for (const auto place :
+       {std::uint64_t{0}, std::uint64_t{512}, std::uint64_t{700}, last_blob.offset - 512,
+        last_blob.offset + last_blob.size / 2, last_blob.offset + last_blob.size, size - 1}) {
     if (place == last_blob.offset + last_blob.size && last_blob.size % 512 == 0) continue;
     flip(file(), place);
     EXPECT_NE(read(file(), key_.public_key().str()).status, 0) << "at " << place;
