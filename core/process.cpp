@@ -262,7 +262,7 @@ Result<std::filesystem::path> find_program(std::string_view name, std::string_vi
   while (start <= path.size()) {
     auto end = path.find(':', start);
     if (end == std::string::npos) end = path.size();
-    const auto candidate = std::filesystem::path(path.substr(start, end - start)) / name;
+    auto candidate = std::filesystem::path(path.substr(start, end - start)) / name;
     if (candidate.is_absolute() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     start = end + 1;
   }

@@ -202,7 +202,7 @@ std::string YamlNode::choice(const std::vector<std::string>& allowed, bool requi
     finding(fmt::format("is required (allowed: {})", fmt::join(allowed, ", ")));
     return std::string(fallback);
   }
-  const auto text = is_scalar() ? impl_->node.Scalar() : std::string();
+  auto text = is_scalar() ? impl_->node.Scalar() : std::string();
   if (std::ranges::find(allowed, text) != allowed.end()) return text;
   const auto near = nearest(text, allowed);
   finding(fmt::format("'{}' is not allowed{} (allowed: {})", text,
@@ -244,7 +244,7 @@ std::vector<std::string> YamlNode::strings() const {
   return out;
 }
 
-void YamlNode::finding(std::string message) const {
+void YamlNode::finding(const std::string& message) const {
   impl_->document->findings.push_back(Finding{impl_->document->file, impl_->line, impl_->column,
                                               yaml::printable(impl_->path),
                                               yaml::printable(message)});

@@ -72,7 +72,7 @@ class YamlNode {
   std::vector<std::string> strings() const;
 
   /// Records a finding at this place.
-  void finding(std::string message) const;
+  void finding(const std::string& message) const;
   const std::string& path() const;
   int line() const;
   /// All findings of the document so far, in the order of the lines.

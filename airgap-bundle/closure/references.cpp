@@ -103,15 +103,22 @@ class Walk {
         visit(item.second, at);
       } else if (names_an_image(key) && is_a_name(key, item.second.Scalar())) {
         add_field(with_tag(map, item.second.Scalar()), at);
-      } else if (key == "reference" && path.ends_with(".image")) {
-        add_field(item.second.Scalar(), at);  // an image volume
-      } else if (key == "value" && speaks_of_images(scalar(map, "name")) &&
-                 is_a_name("", item.second.Scalar())) {
-        add_field(item.second.Scalar(), at);  // a variable of a container
+      } else if (is_volume_image(key, path) || is_variable(key, map)) {
+        add_field(item.second.Scalar(), at);
       } else {
         visit_text(item.second.Scalar(), at);
       }
     }
+  }
+
+  static bool is_volume_image(std::string_view key, std::string_view path) {
+    return key == "reference" && path.ends_with(".image");
+  }
+
+  /// {name: RELATED_IMAGE_PROXY, value: …} of a container.
+  static bool is_variable(std::string_view key, const YAML::Node& map) {
+    return key == "value" && speaks_of_images(scalar(map, "name")) &&
+           is_a_name("", scalar(map, "value"));
   }
 
   /// image: {registry, repository, tag or version, digest}, as values and custom resources have it.

@@ -16,7 +16,7 @@ namespace {
 /// Boot code in front of the disk signature and the MBR's partition table.
 constexpr std::size_t kBootCode = 440;
 /// 128 entries of 128 bytes (UEFI specification, 5.3).
-constexpr std::uint64_t kEntries = 128 * 128;
+constexpr std::uint64_t kEntries = 128ULL * 128;
 
 using Context = std::unique_ptr<fdisk_context, decltype(&fdisk_unref_context)>;
 using Partition = std::unique_ptr<fdisk_partition, decltype(&fdisk_unref_partition)>;

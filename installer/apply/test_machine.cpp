@@ -186,7 +186,7 @@ std::map<std::string, std::string> fingerprint_of(const std::string& disk,
     end = std::max(end, part.start + part.size);
   }
   out["head"] = digest_range(node, 0, std::uint64_t{2} << 20);  // table, boot code, core
-  out["tail"] = digest_range(node, end, 33 * 512);
+  out["tail"] = digest_range(node, end, 33ULL * 512);
   const auto esp = node.string() + "p2";
   std::istringstream files(run({"mdir", "-/", "-b", "-i", esp, "::/"}));
   for (std::string name; std::getline(files, name);) {
