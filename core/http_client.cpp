@@ -216,6 +216,8 @@ class CurlClient final : public HttpClient {
   static Error network_error(const HttpRequest& request, CURLcode code, std::string_view detail) {
     const std::string_view text = detail.empty() ? curl_easy_strerror(code) : detail;
     auto what = fmt::format("{} {}: {}", request.method, without_user(request.url), text);
+    // CURLE_TOO_LARGE of libcurl 8.6 and later, whose own limits on headers may be met before ours.
+    if (static_cast<int>(code) == 100) return Error(ErrorKind::invalid, std::move(what));
     switch (code) {
       case CURLE_PEER_FAILED_VERIFICATION:
         return Error(ErrorKind::untrusted, std::move(what))
@@ -225,8 +227,11 @@ class CurlClient final : public HttpClient {
       case CURLE_URL_MALFORMAT:
       case CURLE_UNSUPPORTED_PROTOCOL:
       case CURLE_SSL_CERTPROBLEM:
-      case CURLE_SSL_CACERT_BADFILE:
         return Error(ErrorKind::invalid, std::move(what));
+      case CURLE_SSL_CACERT_BADFILE:
+        if (!request.tls.ca_pem.empty()) return Error(ErrorKind::invalid, std::move(what));
+        return Error(ErrorKind::dependency, std::move(what))
+            .with_hint("apt-get install ca-certificates");
       default:
         return Error(ErrorKind::network, std::move(what));
     }

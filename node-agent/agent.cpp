@@ -23,7 +23,7 @@
 namespace bedplate::agent {
 namespace {
 
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 
 constexpr std::string_view state_folder = "/var/lib/bedplate";
 

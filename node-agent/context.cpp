@@ -175,7 +175,7 @@ Result<Json> Context::kubectl_json(std::vector<std::string> arguments) const {
 }
 
 std::unique_ptr<Step> file_step(const Context& context, std::string id, std::string describe,
-                                std::string path, std::string content, mode_t mode) {
+                                const std::string& path, const std::string& content, mode_t mode) {
   const auto full = context.at(path);
   return make_step(
       std::move(id), std::move(describe),

@@ -76,7 +76,8 @@ using StepList = std::vector<std::unique_ptr<Step>>;
 /// A file with exactly this content: satisfied when it has it, else written whole. `then` is run
 /// after a change.
 std::unique_ptr<Step> file_step(const Context& context, std::string id, std::string describe,
-                                std::string path, std::string content, mode_t mode = 0644);
+                                const std::string& path, const std::string& content,
+                                mode_t mode = 0644);
 
 /// A unit that the agent writes to /run/systemd/system and keeps running. A changed unit, or
 /// changed `configuration` files (paths), restarts it.

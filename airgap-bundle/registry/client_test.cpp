@@ -223,13 +223,14 @@ TEST_F(ClientTest, GivesUpAfterFiveAttempts) {
 }
 
 TEST(Challenge, Parses) {
+  EXPECT_TRUE(parse_challenge("basic realm=\"x\"")->basic);
   const auto parsed = parse_challenge(challenge);
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->realm, "https://auth.example/token");
   EXPECT_EQ(parsed->service, "reg");
   EXPECT_EQ(parsed->scope, "repository:library/a:pull");
   EXPECT_EQ(parse_challenge("bearer realm=https://a/,service=b")->service, "b");
-  EXPECT_EQ(parse_challenge("Basic realm=\"x\"").error().kind, ErrorKind::unsupported);
+  EXPECT_EQ(parse_challenge("Negotiate").error().kind, ErrorKind::unsupported);
   for (const auto* text :
        {"Bearer ", "Bearer realm", "Bearer realm=\"x", "Bearer realm=\"file:///\""}) {
     EXPECT_FALSE(parse_challenge(text)) << text;

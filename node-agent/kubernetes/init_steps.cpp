@@ -39,8 +39,9 @@ Result<void> run_phase(const Context& context, const std::vector<std::string>& w
 std::unique_ptr<Step> phase_step(const Context& context, std::string id, std::string describe,
                                  std::vector<std::string> words, std::vector<std::string> files) {
   return make_step(
-      std::move(id), std::move(describe), [&context, files] { return probe_files(context, files); },
-      [&context, words] { return run_phase(context, words); });
+      std::move(id), std::move(describe),
+      [&context, files = std::move(files)] { return probe_files(context, files); },
+      [&context, words = std::move(words)] { return run_phase(context, words); });
 }
 
 /// Objects of the cluster, named as kind/name, in one namespace or in none.
@@ -66,7 +67,7 @@ std::unique_ptr<Step> object_step(const Context& context, std::string id, std::s
   return make_step(
       std::move(id), std::move(describe),
       [&context, objects = std::move(objects)] { return probe_objects(context, objects); },
-      [&context, words] { return run_phase(context, words); });
+      [&context, words = std::move(words)] { return run_phase(context, words); });
 }
 
 std::vector<std::string> pki_files() {

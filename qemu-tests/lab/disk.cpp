@@ -81,7 +81,7 @@ Result<Digest> digest_of_data(const std::filesystem::path& path) {
 
 Result<Firmware> find_firmware() {
   const std::filesystem::path folder = "/usr/share/OVMF";
-  const Firmware firmware{folder / "OVMF_CODE_4M.fd", folder / "OVMF_VARS_4M.fd"};
+  Firmware firmware{folder / "OVMF_CODE_4M.fd", folder / "OVMF_VARS_4M.fd"};
   std::error_code error;
   if (std::filesystem::exists(firmware.code, error) &&
       std::filesystem::exists(firmware.variables, error)) {

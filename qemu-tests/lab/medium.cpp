@@ -20,7 +20,7 @@ fs::path own_program() {
 Result<fs::path> find_bundle(const fs::path& iso, const MediumSource& source,
                              const fs::path& folder, ProcessRunner& runner, Progress& progress) {
   if (source.bundle) return fs::absolute(*source.bundle);
-  const auto bundle = folder / "site.bundle";
+  auto bundle = folder / "site.bundle";
   std::error_code ignored;
   if (fs::exists(bundle, ignored)) return bundle;
   const auto unfinished = folder / "site.bundle.tmp";
@@ -35,7 +35,7 @@ Result<fs::path> find_bundle(const fs::path& iso, const MediumSource& source,
 Result<fs::path> extract_kubectl(const bundle::Reader& reader, const fs::path& folder,
                                  Progress& progress) {
   const auto payload = folder / "payload";
-  const auto kubectl = payload / "bin" / "kubectl";
+  auto kubectl = payload / "bin" / "kubectl";
   std::error_code ignored;
   if (fs::exists(kubectl, ignored)) return kubectl;
   BP_CHECK(reader.extract("node-payload", payload, &progress));
@@ -56,7 +56,7 @@ Result<fs::path> find_iso(const MediumSource& source, const fs::path& folder, Pr
     return fail(ErrorKind::usage, "there is nothing to install from",
                 "name a medium with --iso, or its parts with --system and --bundle");
   }
-  const auto iso = folder / "site.iso";
+  auto iso = folder / "site.iso";
   Command command;
   command.argv = {own_program().string(),
                   "image",
