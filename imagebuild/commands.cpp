@@ -150,6 +150,9 @@ void add_system(CLI::App& image, Invocation& invocation) {
   auto arguments = std::make_shared<SystemArguments>();
   auto* command =
       image.add_subcommand("system", "Make the system image: kernel, initrd, verity root");
+  command->footer(
+      "Debian's packages are fetched once and kept by content.\n"
+      "Example:\n  bedplate image system --site site.yaml -o system");
   command->add_option("-o,--output", arguments->output, "Folder to write")->required();
   command->add_option("--site", arguments->site, "Site whose bundle key the image accepts");
   command->add_option("--secrets", arguments->secrets, "Secrets of the site (default: beside it)");
@@ -172,6 +175,10 @@ void add_system(CLI::App& image, Invocation& invocation) {
 void add_iso(CLI::App& image, Invocation& invocation) {
   auto arguments = std::make_shared<IsoArguments>();
   auto* command = image.add_subcommand("iso", "Make the medium that installs a site's machines");
+  command->footer(
+      "The medium holds enrolment secrets: keep it like a key.\n"
+      "Example:\n  bedplate image iso --site site.yaml --system system --bundle site.bundle -o "
+      "site.iso");
   command->add_option("-o,--output", arguments->output, "File to write")->required();
   command->add_option("--system", arguments->system, "Folder made by `image system`")->required();
   command->add_option("--bundle", arguments->bundle, "The site's bundle")->required();

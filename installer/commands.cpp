@@ -33,6 +33,10 @@ void add_install_commands(CLI::App& app, Invocation& invocation) {
   auto dry_run = std::make_shared<bool>(false);
   auto unattended = std::make_shared<bool>(false);
   auto* sub = app.add_subcommand("install", "Install this machine from the medium");
+  sub->footer(
+      "Runs by itself on a machine that booted from the medium.\n"
+      "Example, to see what it would do to this machine:\n"
+      "  bedplate install --dry-run");
   sub->add_option("--medium", options->medium, "Where the medium is mounted")
       ->capture_default_str();
   sub->add_flag("--dry-run", *dry_run, "Show the plan and its hash; change nothing");

@@ -149,7 +149,9 @@ void add_kubeconfig(CLI::App& app, Invocation& invocation) {
 
 void add_agent_commands(CLI::App& app, Invocation& invocation) {
   auto* agent_command = app.add_subcommand("agent", "Bring this node to what the site file says");
-  agent_command->footer("Runs as bedplate-agent.service; `bedplate status` shows what it does.");
+  agent_command->footer(
+      "Runs as bedplate-agent.service, and may be killed at any instant.\n"
+      "Examples, to see what it does:\n  bedplate status\n  journalctl -u bedplate-agent");
   agent_command->callback([&invocation] { invocation.action = [] { return agent::run_agent(); }; });
 
   auto* status = app.add_subcommand("status", "Show each step of this node's agent");
@@ -161,7 +163,8 @@ void add_agent_commands(CLI::App& app, Invocation& invocation) {
   });
 
   auto* console = app.add_subcommand("console", "Show the status on a console, for good");
-  console->footer("Runs on the consoles of an installed node; takes no input.");
+  console->footer(
+      "Runs on the consoles of an installed node; takes no input.\nExample:\n  bedplate console");
   console->callback([&invocation] { invocation.action = [] { return show_console(); }; });
 
   add_kubeconfig(app, invocation);

@@ -113,6 +113,10 @@ void add_rehearse_commands(CLI::App& app, Invocation& invocation) {
   auto* command = app.add_subcommand(
       "rehearse", "Build the site out of QEMU machines here, before anyone travels");
   const auto arguments = std::make_shared<Arguments>();
+  command->footer(
+      "The machines have firmware, the medium, a disk and a network without any way out.\n"
+      "Examples:\n  bedplate rehearse site.yaml --iso site.iso\n"
+      "  bedplate rehearse site.yaml --iso site.iso --nodes 1 --keep\n  bedplate rehearse --stop");
   add_options(*command, *arguments);
   command->callback([arguments, &invocation] {
     invocation.action = [arguments, &invocation] { return rehearse(*arguments, invocation); };

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/text.hpp"
+
 namespace bedplate::lab {
 namespace {
 
@@ -59,7 +61,11 @@ Result<std::string> run_service_check(Workstation& workstation, const ServiceChe
     done.error().what += "\n" + what_the_cluster_says(workstation);
     return std::unexpected(std::move(done).error());
   }
-  BP_TRY(auto answer, workstation.kubectl({"-n", space, "logs", "job/" + job}));
+  // Not those of job/…, which may be a pod that came too early and was followed by another one.
+  BP_TRY(const auto pod,
+         workstation.kubectl({"-n", space, "get", "pods", "-l", "job-name=" + job,
+                              "--field-selector=status.phase=Succeeded", "-o", "name"}));
+  BP_TRY(auto answer, workstation.kubectl({"-n", space, "logs", std::string(trimmed(pod))}));
   if (answer.find(kPage) != std::string::npos) return answer;
   return fail(ErrorKind::conflict, "the client pod got another page:\n" + answer);
 }

@@ -37,8 +37,11 @@ TEST(Workstation, RunsEverythingOnTheSitesNetwork) {
 TEST(ServiceCheck, SucceedsWhenTheClientPrintsThePage) {
   FakeProcessRunner runner;
   runner.on("nsenter -- /p/kubectl", ProcessResult{});
+  const std::string kubectl = "nsenter -- /p/kubectl --kubeconfig=/w/kc --request-timeout=60s ";
+  runner.on(kubectl + "-n rehearsal get pods -l job-name=client-1",
+            ProcessResult{0, "pod/x\n", ""});
   runner.on(
-      "nsenter -- /p/kubectl --kubeconfig=/w/kc --request-timeout=60s -n rehearsal logs",
+      kubectl + "-n rehearsal logs pod/x",
       ProcessResult{0, "name: web\nbedplate rehearsal: this page came through a Service\n", ""});
   Workstation workstation(tools(), runner);
   const auto answer = run_service_check(workstation, {"busybox:1", "node-2", "node-1", 1}, fine);
