@@ -15,6 +15,10 @@ address = "{}"
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
+# An image is unpacked and synced before it is said to be there: else a power cut soon after leaves
+# it with empty programs for good. The transfer service cannot sync.
+use_local_image_pull = true
+image_pull_with_sync_fs = true
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{}"
