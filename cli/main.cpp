@@ -6,10 +6,10 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "airgap-bundle/commands.hpp"
 #include "core/command.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "imagebuild/commands.hpp"
 #include "installer/commands.hpp"
@@ -23,7 +23,7 @@ using bedplate::Invocation;
 
 int report(const Error& error, bool json) {
   if (json) {
-    fmt::print("{}\n", error.to_json().dump());
+    fmt::print("{}\n", bedplate::dump_text(error.to_json()));
   } else {
     fmt::print(stderr, "{}", error.render());
   }

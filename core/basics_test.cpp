@@ -36,6 +36,14 @@ TEST(Error, ReachesTheUserOnceWithItsStory) {
       R"({"error":"odd","hint":"use an even number","kind":"invalid","while":["halving once"]})");
 }
 
+TEST(Error, WhatOthersSentReachesNobodyRaw) {
+  const auto error =
+      Error(ErrorKind::network, "\x1b[2J\xff").during("asking \x07").with_hint("\xC2\x9B");
+  EXPECT_EQ(error.render().find_first_of("\x1b\x07\x9b\xff"), std::string::npos);
+  EXPECT_EQ(error.to_json().dump(),
+            R"({"error":"?[2J?","hint":"?","kind":"network","while":["asking ?"]})");
+}
+
 TEST(Error, TheInnermostHintWins) {
   Error error(ErrorKind::io, "x");
   error.with_hint("specific").with_hint("general");

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -28,6 +29,15 @@ struct Digest {
   static Digest of(std::string_view text);
 
   friend auto operator<=>(const Digest&, const Digest&) = default;
+};
+
+/// For unordered containers: the digest is as good as random already.
+struct DigestHash {
+  std::size_t operator()(const Digest& digest) const {
+    std::size_t out = 0;
+    std::memcpy(&out, digest.bytes.data(), sizeof(out));
+    return out;
+  }
 };
 
 /// Streaming SHA-256 (OpenSSL EVP, so with the processor's own instructions where it has them).

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/text.hpp"
+
 namespace bedplate {
 namespace {
 
@@ -83,15 +85,21 @@ Error Error::with_hint(std::string text) && {
   return std::move(*this);
 }
 
+// What others sent is part of messages: it may neither steer a terminal nor break the JSON.
 std::string Error::render() const {
   std::string out = labelled("error:", what);
   for (const auto& line : during_lines) out += labelled("while:", line);
   if (!hint.empty()) out += labelled("hint:", hint);
-  return out;
+  return presentable(out);
 }
 
 nlohmann::json Error::to_json() const {
-  return {{"kind", to_string(kind)}, {"error", what}, {"while", during_lines}, {"hint", hint}};
+  auto doing = nlohmann::json::array();
+  for (const auto& line : during_lines) doing.push_back(presentable(line));
+  return {{"kind", to_string(kind)},
+          {"error", presentable(what)},
+          {"while", std::move(doing)},
+          {"hint", presentable(hint)}};
 }
 
 Error system_error(int errno_value, std::string_view action) {

@@ -1,6 +1,8 @@
 #include "core/file.hpp"
 
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <system_error>
 
@@ -151,6 +153,19 @@ Result<void> AtomicFile::commit() {
   }
   fd_.reset();
   return sync_path(parent_of(final_));
+}
+
+Result<void> remove_abandoned(const std::filesystem::path& folder, std::string_view prefix) {
+  std::error_code code;
+  for (std::filesystem::directory_iterator it(folder, code), end; !code && it != end;
+       it.increment(code)) {
+    const auto name = it->path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    pid_t owner = 0;
+    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), owner);
+    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) BP_CHECK(remove_tree(it->path()));
+  }
+  return {};
 }
 
 Result<TemporaryDirectory> TemporaryDirectory::create(std::string_view prefix) {

@@ -88,6 +88,10 @@ class AtomicFile {
   std::filesystem::path temporary_;
 };
 
+/// Removes what killed processes left in a folder: files and folders called
+/// "<prefix><process number>…" whose process is gone. A missing folder is fine.
+Result<void> remove_abandoned(const std::filesystem::path& folder, std::string_view prefix);
+
 /// A folder that is removed with its content at the end of the scope.
 class TemporaryDirectory {
  public:

@@ -102,5 +102,24 @@ TEST_F(FileTest, KilledWriterLeavesOldOrNewContent) {
   }
 }
 
+TEST_F(FileTest, WhatTheDeadLeftIsRemovedAndNothingElse) {
+  const auto mine = "f.tmp." + std::to_string(::getpid());
+  // The kernel gives no number as large as this one.
+  // Ours comes last: writing "f" goes through a file of that name.
+  for (const auto& name :
+       {std::string("f"), std::string("f.tmp.1999999999"), std::string("f.tmp.1999999999.0"),
+        std::string("f.tmp."), std::string("f.tmp.x"), std::string("g.tmp.1999999999"), mine}) {
+    ASSERT_TRUE(write_file_atomic(path(name), "x"));
+  }
+  ASSERT_TRUE(remove_abandoned(path("f").parent_path(), "f.tmp."));
+  EXPECT_FALSE(std::filesystem::exists(path("f.tmp.1999999999")));
+  EXPECT_FALSE(std::filesystem::exists(path("f.tmp.1999999999.0")));
+  for (const auto& name : {std::string("f.tmp."), std::string("f.tmp.x"), mine, std::string("f"),
+                           std::string("g.tmp.1999999999")}) {
+    EXPECT_TRUE(std::filesystem::exists(path(name))) << name;
+  }
+  EXPECT_TRUE(remove_abandoned(path("none"), "f.tmp."));
+}
+
 }  // namespace
 }  // namespace bedplate

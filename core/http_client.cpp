@@ -10,12 +10,16 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
+#include "core/file.hpp"
 #include "core/text.hpp"
 
 namespace bedplate {
 namespace {
 
 constexpr long most_redirects = 5;
+/// Bytes. libcurl's own 16 KiB make a system call, a digest update and a write of each.
+constexpr long receive_buffer = 256L << 10;
+constexpr long upload_buffer = 512L << 10;
 constexpr std::size_t most_header_bytes = 256UL << 10;
 
 /// What the callbacks of one transfer share.
@@ -24,17 +28,21 @@ struct Transfer {
   CURL* curl;
   HttpResponse response;
   std::size_t header_bytes = 0;
+  bool head_given = false;
   std::optional<Error> error;  ///< ours, when a callback stopped the transfer
+  std::uint64_t sent = 0;      ///< bytes of `body_file` that were read
 };
 
-/// For messages: "user:password@" in a URL is nobody else's business.
-std::string without_user(const std::string& url) {
+/// For messages: "user:password@" in a URL is nobody else's business, and neither is its query,
+/// which may be what gives the right to use it (signed storage, uploads).
+std::string without_secrets(const std::string& url) {
   const auto scheme = url.find("://");
   const auto start = scheme == std::string::npos ? 0 : scheme + 3;
   const auto end = url.find_first_of("/?#", start);
   const auto at = url.substr(0, end).rfind('@');
-  if (at == std::string::npos || at < start) return url;
-  return url.substr(0, start) + url.substr(at + 1);
+  const auto shown = url.substr(0, url.find_first_of("?#", start));
+  if (at == std::string::npos || at < start) return shown;
+  return shown.substr(0, start) + shown.substr(at + 1);
 }
 
 /// A line break in a header would let whoever chose the value write headers of its own.
@@ -46,7 +54,7 @@ Result<void> check_headers(const HttpRequest& request) {
     if (name.empty() || name.find(':') != std::string::npos || breaks(name) || breaks(value)) {
       return fail(ErrorKind::invalid,
                   fmt::format("a header of the request to {} is not one line of text",
-                              without_user(request.url)));
+                              without_secrets(request.url)));
     }
   }
   return {};
@@ -68,7 +76,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
     transfer.error =
         Error(ErrorKind::invalid,
               fmt::format("{} answered with more than {} KiB of headers",
-                          without_user(transfer.request.url), most_header_bytes >> 10U));
+                          without_secrets(transfer.request.url), most_header_bytes >> 10U));
     return 0;
   }
   if (line.starts_with("HTTP/")) {
@@ -82,13 +90,23 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   return size * count;
 }
 
+Result<void> give_body(Transfer& transfer, int status, std::span<const std::byte> data) {
+  if (transfer.request.on_head && !transfer.head_given) {
+    transfer.head_given = true;
+    transfer.response.status = status;
+    BP_CHECK(transfer.request.on_head(transfer.response));
+  }
+  return transfer.request.on_body(data);
+}
+
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t length = size * count;
   long status = 0;
   curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
   if (transfer.request.on_body && status >= 200 && status < 300) {
-    auto taken = transfer.request.on_body(std::as_bytes(std::span(data, length)));
+    auto taken =
+        give_body(transfer, static_cast<int>(status), std::as_bytes(std::span(data, length)));
     if (taken) return length;
     transfer.error = std::move(taken).error();
     return 0;
@@ -97,11 +115,34 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
     transfer.error =
         Error(ErrorKind::invalid,
               fmt::format("{} answered with more than the {} bytes allowed",
-                          without_user(transfer.request.url), transfer.request.response_limit));
+                          without_secrets(transfer.request.url), transfer.request.response_limit));
     return 0;
   }
   transfer.response.body.append(data, length);
   return length;
+}
+
+std::size_t on_read(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const auto& part = *transfer.request.body_file;
+  const auto length = std::min<std::uint64_t>(size * count, part.length - transfer.sent);
+  const std::span out(data, static_cast<std::size_t>(length));
+  auto read = read_exactly_at(part.fd, std::as_writable_bytes(out), part.offset + transfer.sent);
+  if (!read) {
+    transfer.error = std::move(read).error();
+    return CURL_READFUNC_ABORT;
+  }
+  if (length > 0 && transfer.request.on_send) transfer.request.on_send(length);
+  transfer.sent += length;
+  return static_cast<std::size_t>(length);
+}
+
+/// libcurl would repeat a request by itself when a connection that was kept turns out to be closed.
+/// What of the body had been sent by then may have arrived: only the caller can find out.
+int on_seek(void* user, curl_off_t offset, int /*origin*/) {
+  const auto& transfer = *static_cast<Transfer*>(user);
+  const bool is_there = offset >= 0 && static_cast<std::uint64_t>(offset) == transfer.sent;
+  return is_there ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 curl_blob blob_of(const std::string& text) {
@@ -122,7 +163,7 @@ class CurlClient final : public HttpClient {
     BP_CHECK(check_headers(request));
     CURL* curl = curl_.get();
     curl_easy_reset(curl);  // keeps the connections
-    Transfer transfer{request, curl, {}, 0, std::nullopt};
+    Transfer transfer{request, curl, {}, 0, false, std::nullopt, 0};
     std::array<char, CURL_ERROR_SIZE> detail{};
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
     set_limits(request);
@@ -132,6 +173,7 @@ class CurlClient final : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
     const auto headers = set_request(request);
+    if (request.body_file) set_body_file(transfer);
     const CURLcode code = curl_easy_perform(curl);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);  // ours ends with this call
     if (transfer.error) return fail(std::move(*transfer.error));
@@ -148,6 +190,7 @@ class CurlClient final : public HttpClient {
   void set_limits(const HttpRequest& request) {
     CURL* curl = curl_.get();
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, receive_buffer);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     // What began under TLS stays under TLS.
     const bool plain = lower(request.url.substr(0, 7)) == "http://";
@@ -162,6 +205,7 @@ class CurlClient final : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
                      std::max(1L, static_cast<long>(request.stall_timeout.count() / 1000)));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.whole_timeout.count()));
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "bedplate/" BEDPLATE_VERSION);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, without_proxy().c_str());
   }
@@ -204,6 +248,8 @@ class CurlClient final : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
     if (request.method == "HEAD") {
       curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    } else if (request.body_file) {
+      curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     } else if (request.method != "GET") {
       curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
       curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
@@ -213,9 +259,21 @@ class CurlClient final : public HttpClient {
     return headers;
   }
 
+  void set_body_file(Transfer& transfer) {
+    CURL* curl = curl_.get();
+    curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                     static_cast<curl_off_t>(transfer.request.body_file->length));
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, upload_buffer);
+  }
+
   static Error network_error(const HttpRequest& request, CURLcode code, std::string_view detail) {
     const std::string_view text = detail.empty() ? curl_easy_strerror(code) : detail;
-    auto what = fmt::format("{} {}: {}", request.method, without_user(request.url), text);
+    auto what = fmt::format("{} {}: {}", request.method, without_secrets(request.url), text);
     // CURLE_TOO_LARGE of libcurl 8.6 and later, whose own limits on headers may be met before ours.
     if (static_cast<int>(code) == 100) return Error(ErrorKind::invalid, std::move(what));
     switch (code) {

@@ -24,24 +24,41 @@ struct TlsSettings {
   bool insecure_channel = false;
 };
 
-struct HttpRequest {
-  std::string method = "GET";
-  std::string url;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-  TlsSettings tls;
-  std::chrono::milliseconds connect_timeout{10'000};
-  /// Without a byte for this long the transfer is given up (ErrorKind::network).
-  std::chrono::milliseconds stall_timeout{60'000};
-  std::uint64_t response_limit = 64ULL << 20;  ///< bytes kept in memory without on_body
-  /// Streams the body of a 2xx answer instead of keeping it; an error aborts the transfer.
-  std::function<Result<void>(std::span<const std::byte>)> on_body;
+/// Part of a file that is open and stays so.
+struct FilePart {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;  ///< bytes
 };
 
 struct HttpResponse {
   int status = 0;
   std::map<std::string, std::string> headers;  ///< names in lower case, last one wins
   std::string body;
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  /// Instead of `body`: read as it is sent, never as a whole in memory. A file that ends too early
+  /// is ErrorKind::corrupt, and the server sees a transfer that broke off.
+  std::optional<FilePart> body_file;
+  /// Called with the size of each piece of `body_file` before it is sent; it may take its time.
+  std::function<void(std::uint64_t bytes)> on_send;
+  TlsSettings tls;
+  std::chrono::milliseconds connect_timeout{10'000};
+  /// Without a byte for this long the transfer is given up (ErrorKind::network).
+  std::chrono::milliseconds stall_timeout{60'000};
+  /// After this long it is given up even if bytes still come (ErrorKind::network); 0: never.
+  std::chrono::milliseconds whole_timeout{0};
+  std::uint64_t response_limit = 64ULL << 20;  ///< bytes kept in memory without on_body
+  /// Streams the body of a 2xx answer instead of keeping it; an error aborts the transfer.
+  std::function<Result<void>(std::span<const std::byte>)> on_body;
+  /// Called before the first byte goes to on_body, with status and headers of that answer; an error
+  /// aborts the transfer. Not called when the body is empty.
+  std::function<Result<void>(const HttpResponse& head)> on_head;
 };
 
 /// The seam for HTTP. Redirects are followed up to 5 times; Authorization is never sent to another

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
@@ -220,6 +221,31 @@ TEST(HttpClient, SendsMethodHeadersAndBodyAsGiven) {
   EXPECT_EQ(seen.find("Expect"), std::string::npos);
 }
 
+TEST(HttpClient, SendsPartOfAFileAsTheBody) {
+  TinyServer server([](const std::string&) { return answer("", "201 Created"); });
+  const auto folder = TemporaryDirectory::create("bedplate-http");
+  ASSERT_TRUE(folder);
+  const auto path = folder->path() / "file";
+  ASSERT_TRUE(write_file_atomic(path, "before" + std::string(1'500'000, 'x') + "behind"));
+  const auto file = open_file(path, O_RDONLY);
+  ASSERT_TRUE(file);
+  HttpRequest request = get(server.url("/blob"));
+  request.method = "PATCH";
+  request.body_file = FilePart{file->get(), 6, 1'500'000};
+  std::uint64_t sent = 0;
+  request.on_send = [&](std::uint64_t bytes) { sent += bytes; };
+  const auto response = make_http_client()->send(request);
+  ASSERT_TRUE(response) << response.error().render();
+  EXPECT_EQ(response->status, 201);
+  EXPECT_EQ(sent, 1'500'000U);
+  const auto text = server.requests().at(0);
+  EXPECT_TRUE(text.starts_with("PATCH /blob HTTP/1.1"));
+  EXPECT_NE(text.find("Content-Length: 1500000\r\n"), std::string::npos);
+  EXPECT_EQ(text.substr(text.find("\r\n\r\n") + 4), std::string(1'500'000, 'x'));
+  request.body_file->length += 7;  // one byte more than the file has
+  EXPECT_EQ(make_http_client()->send(request).error().kind, ErrorKind::corrupt);
+}
+
 TEST(HttpClient, AHeadHasNoBody) {
   TinyServer server([](const std::string&) {
     return "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n";
@@ -295,6 +321,44 @@ TEST(HttpClient, StreamsABodyAndKeepsRefusalsOut) {
   EXPECT_EQ(taken, large.size());
 }
 
+TEST(HttpClient, TheHeadIsToldBeforeTheBody) {
+  TinyServer server([&](const std::string& request) {
+    return request.starts_with("GET /no") ? answer("refused", "403 Forbidden")
+                                          : answer("data", "206 Partial Content");
+  });
+  std::vector<int> heads;
+  std::size_t taken = 0;
+  auto request = get(server.url());
+  request.on_head = [&](const HttpResponse& head) -> Result<void> {
+    EXPECT_EQ(taken, 0U);
+    EXPECT_EQ(head.headers.at("content-length"), "4");
+    heads.push_back(head.status);
+    return {};
+  };
+  request.on_body = [&](std::span<const std::byte> part) -> Result<void> {
+    taken += part.size();
+    return {};
+  };
+  const auto client = make_http_client();
+  ASSERT_TRUE(client->send(request));
+  EXPECT_EQ(taken, 4U);
+  EXPECT_EQ(heads, std::vector<int>{206});
+
+  request.url = server.url("/no");
+  ASSERT_TRUE(client->send(request));
+  EXPECT_EQ(heads.size(), 1U) << "a refusal is no body";
+
+  request.url = server.url();
+  taken = 0;
+  request.on_head = [](const HttpResponse&) -> Result<void> {
+    return fail(ErrorKind::conflict, "not this one");
+  };
+  const auto stopped = client->send(request);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().kind, ErrorKind::conflict);
+  EXPECT_EQ(taken, 0U);
+}
+
 TEST(HttpClient, AnErrorOfTheReceiverIsTheErrorOfTheTransfer) {
   TinyServer server([](const std::string&) { return answer("data"); });
   auto request = get(server.url());
@@ -340,8 +404,9 @@ TEST(HttpClient, ACutAnswerIsAnError) {
   EXPECT_EQ(make_http_client()->send(get(server.url())).error().kind, ErrorKind::network);
 }
 
-TEST(HttpClient, ErrorsNameTheAddressWithoutItsPassword) {
-  const auto response = make_http_client()->send(get("http://user:hunter2@127.0.0.1:1/x"));
+TEST(HttpClient, ErrorsNameTheAddressWithoutItsSecrets) {
+  const auto response =
+      make_http_client()->send(get("http://user:hunter2@127.0.0.1:1/x?signature=s"));
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().kind, ErrorKind::network);
   EXPECT_TRUE(response.error().what.starts_with("GET http://127.0.0.1:1/x: "))

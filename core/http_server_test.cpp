@@ -3,58 +3,19 @@
 #include <optional>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/file.hpp"
+#include "core/wire_fixture.hpp"
 
 namespace bedplate {
 namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
-
-/// A connection that sends exactly the bytes it is told to.
-class Wire {
- public:
-  explicit Wire(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_port = htons(port);
-    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
-    const timeval patience{5, 0};
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  }
-  void send(std::string_view text) {
-    EXPECT_EQ(::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
-  }
-  /// Until `end` was seen, or the server closed, or 5 s passed.
-  std::string receive(std::string_view end) {
-    std::string out;
-    char block[65536];
-    while (out.find(end) == std::string::npos) {
-      const auto n = ::recv(fd_.get(), block, sizeof block, 0);
-      if (n <= 0) break;
-      out.append(block, static_cast<std::size_t>(n));
-    }
-    return out;
-  }
-  /// Everything until the server closes.
-  std::string rest() { return receive("\x01 never sent \x02"); }
-  void close_sending() { ::shutdown(fd_.get(), SHUT_WR); }
-
- private:
-  UniqueFd fd_;
-};
 
 class HttpServerTest : public ::testing::Test {
  protected:
@@ -77,8 +38,8 @@ class HttpServerTest : public ::testing::Test {
       response.file_length = (4 << 20) + 7;
       return response;
     }
-    response.body = request.method + " " + request.path + " [" + request.parameter("a") + "] " +
-                    std::string(request.header("x-one"));
+    response.body = std::string(request.method) + " " + std::string(request.path) + " [" +
+                    request.parameter("a") + "] " + std::string(request.header("x-one"));
     return response;
   }
 
@@ -162,7 +123,47 @@ TEST_F(HttpServerTest, TlsIsAnsweredAtOnce) {
 TEST_F(HttpServerTest, EndlessHeadersAreCutOff) {
   Wire wire(server_->port());
   wire.send("GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x'));
-  EXPECT_THAT(wire.rest(), IsEmpty());
+  EXPECT_THAT(wire.rest(), StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(HttpServerTest, TooManyFieldsAreRefused) {
+  Wire wire(server_->port());
+  std::string flood = "GET / HTTP/1.1\r\n";
+  for (int i = 0; i < 101; ++i) flood += "A: b\r\n";
+  wire.send(flood + "\r\n");
+  EXPECT_THAT(wire.rest(), StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(HttpServerTest, AmbiguousFramingIsRefused) {
+  for (const auto* field : {"Content-Length: 1\r\nContent-Length: 2", "Content-Length: -1",
+                            "Content-Length: 1, 1", "Content-Length : 1", " Folded: x", ": x"}) {
+    Wire wire(server_->port());
+    wire.send(std::string("GET / HTTP/1.1\r\n") + field + "\r\n\r\n");
+    EXPECT_THAT(wire.rest(), StartsWith("HTTP/1.1 400")) << field;
+  }
+}
+
+TEST_F(HttpServerTest, OldClientsAndProxiesAreUnderstood) {
+  Wire old(server_->port());
+  old.send("GET /old HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(old.rest(), HasSubstr("Connection: close\r\n\r\nGET /old"));
+  Wire proxy(server_->port());
+  proxy.send("GET http://x/by?a=1 HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(proxy.rest(), HasSubstr("GET /by [1]"));
+}
+
+/// More than one turn's share, in one packet.
+TEST_F(HttpServerTest, AHundredPipelinedRequestsAreAllAnswered) {
+  Wire wire(server_->port());
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "GET /n" + std::to_string(i) + ". HTTP/1.1\r\n\r\n";
+  wire.send(many);
+  const auto text = wire.receive("/n99.");
+  std::size_t at = 0;
+  for (int i = 0; i < 100; ++i) {
+    at = text.find("/n" + std::to_string(i) + ".", at);
+    ASSERT_NE(at, std::string::npos) << i;
+  }
 }
 
 TEST_F(HttpServerTest, LargeOrChunkedBodiesEndTheConnection) {

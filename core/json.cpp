@@ -30,6 +30,10 @@ Result<Json> read_json(const std::filesystem::path& path) {
   return parse_json(text, path.string());
 }
 
+std::string dump_text(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 Result<std::string> json_string(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   if (!object.is_object() || found == object.end() || !found->is_string()) {

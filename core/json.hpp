@@ -19,6 +19,11 @@ Result<Json> parse_json(std::string_view text, std::string_view name);
 /// read_file and parse_json.
 Result<Json> read_json(const std::filesystem::path& path);
 
+/// The value as text; indented when `indent` is 0 or more. Never throws: bytes that are not UTF-8
+/// come out as U+FFFD. For everything that holds text from outside (requests, programs, hardware),
+/// where Json::dump() would end the process.
+std::string dump_text(const Json& value, int indent = -1);
+
 /// Typed access: ErrorKind::invalid naming `key` when it is absent or of another type.
 Result<std::string> json_string(const Json& object, std::string_view key);
 Result<std::uint64_t> json_uint(const Json& object, std::string_view key);

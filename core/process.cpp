@@ -1,9 +1,11 @@
 #include "core/process.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -23,6 +25,9 @@ namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
+
+/// Of one stream. A chart that renders for ever must not take the machine's memory.
+constexpr std::size_t most_output = 128UL << 20;
 
 struct Pipe {
   UniqueFd read;
@@ -129,12 +134,20 @@ class Child {
     ProcessResult result;
     std::array<Stream, 2> streams{Stream{std::move(out_), &result.out, {}},
                                   Stream{std::move(err_), &result.err, {}}};
-    const bool in_time = pump(streams);
-    if (!in_time) ::kill(-pid_, SIGKILL);
+    const auto deadline = SteadyClock::now() + command_.timeout;
+    auto end = pump(streams, deadline);
     int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    if (end == End::closed && !ended_by(deadline, status)) end = End::late;
+    if (end != End::closed) {
+      ::kill(-pid_, SIGKILL);
+      while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+      }
     }
-    if (!in_time) {
+    if (end == End::flooded) {
+      return fail(ErrorKind::process,
+                  fmt::format("{} printed more than {} MiB", command_.argv[0], most_output >> 20U));
+    }
+    if (end == End::late) {
       return fail(ErrorKind::timeout, fmt::format("{} did not end within {} s", command_.argv[0],
                                                   command_.timeout.count() / 1000));
     }
@@ -187,13 +200,14 @@ class Child {
     if (gone || fed_ == command_.input.size()) in_.reset();
   }
 
-  /// Reads both streams until they are closed; false when the time is over.
-  bool pump(std::array<Stream, 2>& streams) {
-    const auto deadline = SteadyClock::now() + command_.timeout;
+  enum class End { closed, late, flooded };
+
+  /// Reads both streams until they are closed, the time is over, or it is too much.
+  End pump(std::array<Stream, 2>& streams, SteadyClock::time_point deadline) {
     std::array<char, 65536> block{};
     while (streams[0].fd || streams[1].fd) {
       const auto left = std::chrono::duration_cast<Milliseconds>(deadline - SteadyClock::now());
-      if (left.count() <= 0) return false;
+      if (left.count() <= 0) return End::late;
       std::array<pollfd, 3> fds{{{streams[0].fd.get(), POLLIN, 0},
                                  {streams[1].fd.get(), POLLIN, 0},
                                  {in_.get(), POLLOUT, 0}}};
@@ -204,13 +218,27 @@ class Child {
         const ssize_t n = ::read(streams[i].fd.get(), block.data(), block.size());
         if (n > 0) {
           streams[i].take({block.data(), static_cast<std::size_t>(n)}, command_.on_line);
+          if (streams[i].all->size() > most_output) return End::flooded;
         } else if (n == 0 || errno != EINTR) {
           if (command_.on_line && !streams[i].line.empty()) command_.on_line(streams[i].line);
           streams[i].fd.reset();
         }
       }
     }
-    return true;
+    return End::closed;
+  }
+
+  /// Waits for the program itself: one that has closed its output need not have ended. False when
+  /// the time is over.
+  bool ended_by(SteadyClock::time_point deadline, int& status) const {
+    auto pause = Milliseconds(1);
+    while (true) {
+      const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+      if (ended == pid_ || (ended < 0 && errno != EINTR)) return true;
+      if (SteadyClock::now() >= deadline) return false;
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, Milliseconds(50));
+    }
   }
 
   const Command& command_;

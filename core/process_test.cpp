@@ -74,6 +74,23 @@ TEST(Process, TimeoutKillsTheWholeGroup) {
   EXPECT_TRUE(state->out.empty() || state->out == "Z\n") << state->out;
 }
 
+TEST(Process, AProgramThatClosesItsOutputAndLivesOnIsATimeoutToo) {
+  SystemProcessRunner runner;
+  auto command = shell("exec >&- 2>&-; exec sleep 8");
+  command.timeout = 200ms;
+  const auto result = runner.run(command);
+  ASSERT_FALSE(result) << "it was waited for until its end";
+  EXPECT_EQ(result.error().kind, ErrorKind::timeout);
+}
+
+TEST(Process, AProgramThatClosesItsOutputEarlyStillHasItsStatus) {
+  SystemProcessRunner runner;
+  const auto result = runner.run(shell("echo out; exec >&- 2>&-; sleep 0.2; exit 3"));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->status, 3);
+  EXPECT_EQ(result->out, "out\n");
+}
+
 TEST(Process, DirectoryAndEnvironmentReachTheProgram) {
   SystemProcessRunner runner;
   auto command = shell("pwd; echo $BEDPLATE_TEST_VALUE");
@@ -88,6 +105,15 @@ TEST(FakeProcess, RefusesWhatNobodyScripted) {
   EXPECT_EQ(fake.check({"mount", "/x"}).value(), "ok");
   EXPECT_EQ(fake.check({"umount"}).error().kind, ErrorKind::internal);
   EXPECT_EQ(fake.commands, (std::vector<std::string>{"mount /x", "umount"}));
+}
+
+TEST(Process, WhatPrintsForEverIsStopped) {
+  SystemProcessRunner runner;
+  Command command;
+  command.argv = {"/usr/bin/yes", std::string(10'000, 'y')};
+  const auto result = runner.run(command);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind, ErrorKind::process);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
 
 #include "core/digest.hpp"
@@ -54,6 +55,24 @@ std::string node_to_yaml(const SiteNode& node) {
 }
 
 }  // namespace
+
+Result<void> check_installable(const Site& site) {
+  std::vector<std::string> what;
+  if (site.plugin != NetworkPlugin::basic) {
+    what.push_back(
+        fmt::format("network.plugin {}: only basic is installed", to_string(site.plugin)));
+  }
+  if (site.control_planes().size() > 1) {
+    what.push_back(
+        fmt::format("{} control-plane nodes: only one is installed, the others can be workers",
+                    site.control_planes().size()));
+  }
+  if (what.empty()) return {};
+  return fail(ErrorKind::unsupported,
+              fmt::format("this version cannot install the site {} yet:\n  {}", site.name,
+                          fmt::join(what, "\n  ")),
+              "change these fields of the site file");
+}
 
 std::string_view to_string(Role role) {
   return role == Role::control_plane ? "control-plane" : "worker";

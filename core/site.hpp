@@ -81,6 +81,10 @@ struct Site {
 Result<Site> parse_site(std::string_view text, std::string_view file_name);
 Result<Site> read_site(const std::filesystem::path& path);
 
+/// What a site file may say and this version cannot install: another network plug-in than basic, a
+/// second control plane. ErrorKind::unsupported lists all of it.
+Result<void> check_installable(const Site& site);
+
 /// The site as YAML that parse_site reads back to the same value.
 std::string site_to_yaml(const Site& site);
 

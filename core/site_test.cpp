@@ -245,6 +245,21 @@ TEST(Site, EveryFieldSurvivesYaml) {
   EXPECT_EQ(again->plugin, NetworkPlugin::cilium);
 }
 
+TEST(Site, WhatCannotBeInstalledYetIsSaidBeforeAMediumIsMade) {
+  const auto site = parse_site(example(), "x");
+  ASSERT_TRUE(site) << site.error().render();
+  EXPECT_TRUE(check_installable(*site));
+  auto text = replaced(example(), "plugin: basic", "plugin: cilium");
+  text = replaced(text, "role: worker", "role: control-plane");
+  const auto other = parse_site(text, "x");
+  ASSERT_TRUE(other) << other.error().render();
+  const auto refused = check_installable(*other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
+  EXPECT_NE(refused.error().what.find("network.plugin cilium"), std::string::npos);
+  EXPECT_NE(refused.error().what.find("2 control-plane nodes"), std::string::npos);
+}
+
 TEST(Site, AMissingFileSaysHowToMakeOne) {
   const auto site = read_site("/nonexistent/site.yaml");
   ASSERT_FALSE(site);

@@ -5,10 +5,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "core/file.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 
 namespace bedplate {
@@ -181,13 +181,13 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& path
 }
 
 void Journal::on_step(const StepEvent& event) {
-  nlohmann::json line{{"time", format_rfc3339(impl_->clock->now())},
-                      {"step", event.id},
-                      {"state", to_string(event.state)},
-                      {"milliseconds", event.elapsed.count()}};
+  Json line{{"time", format_rfc3339(impl_->clock->now())},
+            {"step", event.id},
+            {"state", to_string(event.state)},
+            {"milliseconds", event.elapsed.count()}};
   if (!event.detail.empty()) line["detail"] = event.detail;
   if (event.error) line["error"] = event.error->to_json();
-  const auto text = line.dump() + "\n";
+  const auto text = dump_text(line) + "\n";
   auto& last = impl_->outcome[event.id];
   if (event.state == StepState::applying) {
     // After a failure this is a retry: told together with its outcome, if that is another one.

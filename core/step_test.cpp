@@ -157,6 +157,22 @@ std::vector<std::string> states_in(const std::filesystem::path& path) {
   return out;
 }
 
+TEST(Journal, TakesBytesThatAreNotUtf8) {
+  auto folder = *TemporaryDirectory::create("bedplate-step");
+  const auto path = folder.path() / "journal.jsonl";
+  FakeClock clock;
+  auto journal = *Journal::open(path, clock);
+  journal->on_step({"disk",
+                    "name it",
+                    StepState::failed,
+                    "serial \xff",
+                    {},
+                    Error(ErrorKind::process, "said \xc3\x28")});
+  const auto line = parse_json(read_file(path).value(), "line");
+  ASSERT_TRUE(line);
+  EXPECT_EQ((*line)["detail"], "serial \xef\xbf\xbd");
+}
+
 TEST(Journal, WritesNothingForWhatIsSaidAgain) {
   auto folder = *TemporaryDirectory::create("bedplate-journal");
   const auto path = folder.path() / "journal.jsonl";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,5 +11,15 @@ std::string lower(std::string_view text);
 
 /// Without spaces, tabs and line ends at either end.
 std::string_view trimmed(std::string_view text);
+
+/// Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none.
+std::size_t utf8_length(std::string_view text);
+
+/// Whether all of it is UTF-8.
+bool is_utf8(std::string_view text);
+
+/// What may be written to a terminal or into JSON, whoever wrote the text: UTF-8 of which no
+/// control characters but line ends and tabs are left; `?` stands for all else.
+std::string presentable(std::string_view text);
 
 }  // namespace bedplate

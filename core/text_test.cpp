@@ -15,5 +15,24 @@ TEST(Text, TrimsBothEnds) {
   EXPECT_EQ(trimmed(""), "");
 }
 
+TEST(Text, KnowsUtf8) {
+  for (const auto* text : {"", "a\n", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
+    EXPECT_TRUE(is_utf8(text)) << text;
+  }
+  for (const auto* text :
+       {"\xff", "\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80"}) {
+    EXPECT_FALSE(is_utf8(text));
+  }
+}
+
+TEST(Text, NothingInItSteersATerminal) {
+  EXPECT_EQ(presentable("caf\xC3\xA9\n\tend"), "caf\xC3\xA9\n\tend");
+  EXPECT_EQ(presentable("\x1b[2J\r\x07\x7f"), "?[2J???");
+  EXPECT_EQ(presentable("\xC2\x9B"
+                        "1m \xff\xC3"),
+            "?1m ??");
+  EXPECT_EQ(presentable(std::string_view("\0", 1)), "?");
+}
+
 }  // namespace
 }  // namespace bedplate

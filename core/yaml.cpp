@@ -11,6 +11,7 @@
 
 #include "core/file.hpp"
 #include "core/json.hpp"
+#include "core/text.hpp"
 #include "core/yaml_tree.hpp"
 
 namespace bedplate {
@@ -40,6 +41,7 @@ Result<YamlNode> YamlNode::parse(std::string_view text, std::string_view file_na
     return report_findings({Finding{document->file, line, column, "", std::move(message)}});
   };
   if (text.size() > largest_file) BP_CHECK(broken(0, 0, "larger than the 4 MiB allowed"));
+  if (!is_utf8(text)) BP_CHECK(broken(0, 0, "is not UTF-8"));
   std::vector<YAML::Node> documents;
   try {
     documents = yaml::load(text);

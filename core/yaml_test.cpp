@@ -168,6 +168,12 @@ void walk(const YamlNode& node, int depth) {
   for (const auto& key : node.keys()) walk(node[key], depth - 1);
 }
 
+TEST(Yaml, OtherEncodingsAreRefused) {
+  const auto root = YamlNode::parse("a: \xff", "bundle.yaml");
+  ASSERT_FALSE(root);
+  EXPECT_EQ(root.error().kind, ErrorKind::invalid);
+}
+
 TEST(Yaml, RandomTextNeverCrashesIt) {
   std::minstd_rand random(1);
   constexpr std::string_view alphabet = "ab: -[]{},&*!|>'\"%@`#?\n\t\r\\x\xc3\xff~<=0.";

@@ -8,22 +8,23 @@
 #include <yaml-cpp/eventhandler.h>
 
 #include "core/json.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::yaml {
 namespace {
 
-constexpr int most_nodes = 10'000;
 constexpr int deepest = 64;
 constexpr std::size_t longest_text = 600;
 
-[[noreturn]] void too_much(const YAML::Mark& mark) {
-  throw TooMuch(mark,
-                fmt::format("more than {} values, or nested deeper than {}", most_nodes, deepest));
+[[noreturn]] void too_much(const YAML::Mark& mark, int most) {
+  throw TooMuch(mark, fmt::format("more than {} values, or nested deeper than {}", most, deepest));
 }
 
 /// Goes over a document without keeping anything of it.
 class Counter final : public YAML::EventHandler {
  public:
+  explicit Counter(int most) : most_(most) {}
+  int nodes() const { return nodes_; }
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
@@ -45,56 +46,43 @@ class Counter final : public YAML::EventHandler {
 
  private:
   void count(const YAML::Mark& mark) {
-    if (++nodes_ > most_nodes) too_much(mark);
+    if (++nodes_ > most_) too_much(mark, most_);
   }
   void enter(const YAML::Mark& mark) {
     count(mark);
-    if (++depth_ > deepest) too_much(mark);
+    if (++depth_ > deepest) too_much(mark, most_);
   }
+  int most_;
   int nodes_ = 0;
   int depth_ = 0;
 };
 
 /// Counts nodes as often as they are reached, so that aliases of aliases cannot explode later.
-void check_reached(const YAML::Node& node, int& left, int depth) {
-  if (--left < 0 || depth > deepest) too_much(node.Mark());
+void check_reached(const YAML::Node& node, int& left, int depth, int most) {
+  if (--left < 0 || depth > deepest) too_much(node.Mark(), most);
   if (node.IsMap()) {
     for (const auto& pair : node) {
-      check_reached(pair.first, left, depth + 1);
-      check_reached(pair.second, left, depth + 1);
+      check_reached(pair.first, left, depth + 1, most);
+      check_reached(pair.second, left, depth + 1, most);
     }
   } else if (node.IsSequence()) {
-    for (const auto& item : node) check_reached(item, left, depth + 1);
+    for (const auto& item : node) check_reached(item, left, depth + 1, most);
   }
-}
-
-/// Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = at(0);
-  const std::size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xC0U) != 0x80U) return 0;
-  }
-  const bool overlong = (lead == 0xE0 && at(1) < 0xA0) || (lead == 0xF0 && at(1) < 0x90);
-  const bool surrogate = lead == 0xED && at(1) >= 0xA0;
-  const bool too_high = lead == 0xF4 && at(1) >= 0x90;
-  return overlong || surrogate || too_high ? 0 : length;
 }
 
 }  // namespace
 
-std::vector<YAML::Node> load(std::string_view text) {
+std::vector<YAML::Node> load(std::string_view text, int most) {
   const std::string copy(text);
   std::istringstream stream(copy);
   YAML::Parser parser(stream);
-  Counter counter;
+  Counter counter(most);
   while (parser.HandleNextDocument(counter)) {
   }
   auto documents = YAML::LoadAll(copy);
-  int left = most_nodes;
-  for (const auto& document : documents) check_reached(document, left, 0);
+  // Aliases may repeat a little; a small text is not worth a million steps.
+  int left = std::min(most, std::max(most_values, 2 * counter.nodes()));
+  for (const auto& document : documents) check_reached(document, left, 0, most);
   return documents;
 }
 

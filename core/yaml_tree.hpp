@@ -9,7 +9,9 @@
 
 namespace bedplate::yaml {
 
-/// More values or deeper than any file of ours.
+inline constexpr int most_values = 10'000;  ///< in a file of ours
+
+/// More values or deeper than what is read may be.
 class TooMuch final : public YAML::Exception {
  public:
   using Exception::Exception;
@@ -17,8 +19,8 @@ class TooMuch final : public YAML::Exception {
 
 /// Parses `text` into its documents. Values are counted before the tree is built and, since an
 /// alias repeats what it names, once more in the tree: hostile input costs no more than its size.
-/// Throws YAML::Exception, with the place, for what is no YAML, and TooMuch.
-std::vector<YAML::Node> load(std::string_view text);
+/// Throws YAML::Exception, with the place, for what is no YAML, and TooMuch for more than `most`.
+std::vector<YAML::Node> load(std::string_view text, int most = most_values);
 
 /// The value as JSON: plain true, false, null and numbers keep their type, all else is text.
 nlohmann::json to_json(const YAML::Node& node);
