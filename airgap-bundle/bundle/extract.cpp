@@ -1,8 +1,14 @@
 // Writing the files of a files artifact out of a bundle.
 
+#include "airgap-bundle/bundle/extract.hpp"
+
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -14,6 +20,7 @@
 #include "airgap-bundle/bundle/reader.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
 #include "core/json.hpp"
+#include "core/space.hpp"
 
 namespace bedplate::bundle {
 namespace {
@@ -27,23 +34,11 @@ struct FileLayer {
   bool compressed = false;
 };
 
-/// A path that stays below the folder it is written to: relative, no "..", no empty parts.
-bool is_contained(const std::string& path) {
-  if (path.empty() || path.front() == '/' || path.back() == '/') return false;
-  std::size_t start = 0;
-  while (start <= path.size()) {
-    auto end = path.find('/', start);
-    if (end == std::string::npos) end = path.size();
-    const auto part = path.substr(start, end - start);
-    if (part.empty() || part == "." || part == "..") return false;
-    start = end + 1;
-  }
-  return path.find('\0') == std::string::npos;
-}
-
 Result<FileLayer> parse_layer(const Json& layer) {
   FileLayer out;
-  const auto annotations = layer.value("annotations", Json::object());
+  if (!layer.is_object()) return fail(ErrorKind::corrupt, "a layer is no object");
+  const auto found = layer.find("annotations");
+  const Json annotations = found == layer.end() ? Json::object() : *found;
   BP_TRY(out.path, json_string(annotations, oci::annotation::title));
   BP_TRY(const auto mode, json_string(annotations, "dev.bedplate.mode"));
   BP_TRY(const auto size, json_string(annotations, "dev.bedplate.size"));
@@ -54,9 +49,11 @@ Result<FileLayer> parse_layer(const Json& layer) {
   BP_TRY(out.blob, Digest::parse(blob));
   out.compressed = type == oci::media::file_zstd;
   unsigned bits = 0;
-  const auto parsed_mode = std::from_chars(mode.data(), mode.data() + mode.size(), bits, 8);
-  const auto parsed_size = std::from_chars(size.data(), size.data() + size.size(), out.size);
-  if (parsed_mode.ec != std::errc{} || parsed_size.ec != std::errc{} || bits > 0777) {
+  const auto* mode_end = mode.data() + mode.size();
+  const auto* size_end = size.data() + size.size();
+  if (std::from_chars(mode.data(), mode_end, bits, 8).ptr != mode_end || mode.empty() ||
+      std::from_chars(size.data(), size_end, out.size).ptr != size_end || size.empty() ||
+      bits > 0777) {
     return fail(ErrorKind::corrupt, fmt::format("{} has a wrong mode or size", out.path));
   }
   out.mode = bits;
@@ -126,27 +123,143 @@ bool is_there(const std::filesystem::path& path, const FileLayer& layer) {
   return digest && *digest == layer.content;
 }
 
-Result<void> write_layer(const Reader& reader, const FileLayer& layer,
-                         const std::filesystem::path& path, Progress* progress) {
-  const auto* entry = reader.header().find(layer.blob);
-  if (entry == nullptr) {
-    return fail(ErrorKind::corrupt, fmt::format("the bundle lacks the blob of {}", layer.path));
+/// Files on their way into a folder: each is complete, verified and on the disk before the first
+/// one gets its name. A staging that is dropped leaves the folder as it was.
+class Staging {
+ public:
+  /// In a folder below `to`, so that a name can be given by a rename.
+  static Result<Staging> create(const std::filesystem::path& to) {
+    Staging out(to);
+    std::error_code ignored;
+    out.made_ = !std::filesystem::exists(to, ignored);
+    BP_CHECK(make_directories(to));
+    BP_CHECK(remove_abandoned(to, prefix));
+    BP_CHECK(make_directories(out.folder_, 0700));
+    return out;
   }
-  BP_CHECK(make_directories(path.parent_path()));
-  BP_TRY(auto file, AtomicFile::create(path, layer.mode));
-  Unpacker unpacker(file.fd(), layer, progress);
-  std::vector<std::byte> block(std::size_t{1} << 18);
-  for (std::uint64_t done = 0; done < entry->size;) {
-    const auto part = std::span(block).first(
-        static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), entry->size - done)));
-    BP_CHECK(read_exactly_at(reader.fd(), part, entry->offset + done));
-    BP_CHECK(unpacker.take(part));
-    done += part.size();
+  Staging(Staging&& other) noexcept
+      : to_(std::move(other.to_)),
+        folder_(std::exchange(other.folder_, {})),
+        made_(other.made_),
+        files_(std::move(other.files_)) {}
+  Staging& operator=(Staging&&) = delete;
+  ~Staging() {
+    if (folder_.empty()) return;
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+    if (made_) std::filesystem::remove(to_, ignored);  // only if nothing is in it
   }
-  BP_CHECK(unpacker.finish());
-  return file.commit();
+
+  Result<void> add(const Reader& reader, const FileLayer& layer, Progress* progress) {
+    const auto* entry = reader.header().find(layer.blob);
+    if (entry == nullptr) {
+      auto error = reader.no_blob(layer.blob);
+      // A complete bundle has what its artifacts name.
+      if (reader.header().elsewhere.empty()) error.kind = ErrorKind::corrupt;
+      return fail(std::move(error));
+    }
+    const auto staged = folder_ / std::to_string(files_.size());
+    BP_TRY(auto file, AtomicFile::create(staged, layer.mode));
+    Unpacker unpacker(file.fd(), layer, progress);
+    std::vector<std::byte> block(std::size_t{1} << 18);
+    for (std::uint64_t done = 0; done < entry->size;) {
+      const auto part = std::span(block).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), entry->size - done)));
+      BP_CHECK(read_exactly_at(reader.fd(), part, entry->offset + done));
+      BP_CHECK(unpacker.take(part));
+      done += part.size();
+    }
+    BP_CHECK(unpacker.finish());
+    BP_CHECK(file.commit());
+    files_.emplace_back(staged, to_ / layer.path);
+    return {};
+  }
+
+  /// Gives all files their names.
+  Result<void> commit() {
+    std::set<std::filesystem::path> folders;
+    for (const auto& [staged, path] : files_) {
+      BP_CHECK(make_directories(path.parent_path()));
+      if (::rename(staged.c_str(), path.c_str()) != 0) {
+        return fail(system_error(errno, "cannot rename to " + path.string()));
+      }
+      folders.insert(path.parent_path());
+    }
+    for (const auto& folder : folders) BP_CHECK(sync_path(folder));
+    made_ = false;
+    return {};
+  }
+
+ private:
+  static constexpr std::string_view prefix = ".bedplate-extract.";
+
+  explicit Staging(const std::filesystem::path& to) : to_(to) {
+    static std::atomic<unsigned> count{0};
+    folder_ = to / fmt::format("{}{}.{}", prefix, ::getpid(), count++);
+  }
+
+  std::filesystem::path to_;
+  std::filesystem::path folder_;
+  bool made_ = false;
+  std::vector<std::pair<std::filesystem::path, std::filesystem::path>> files_;
+};
+
+Result<void> write_layers(const Reader& reader, const std::vector<const FileLayer*>& layers,
+                          const std::filesystem::path& to, Progress* progress) {
+  if (layers.empty()) return {};
+  std::uint64_t sum = 0;
+  std::uint64_t largest = 0;
+  for (const auto* layer : layers) {
+    sum += layer->size;
+    largest = std::max(largest, layer->size);
+  }
+  BP_TRY(const auto space, measure_space({{to, sum, largest, "files"}}));
+  BP_CHECK(require_space(space));
+  BP_TRY(auto staging, Staging::create(to));
+  for (const auto* layer : layers) {
+    BP_CHECK_DURING(fmt::format("writing {}", (to / layer->path).string()),
+                    staging.add(reader, *layer, progress));
+  }
+  return staging.commit();
 }
 
+/// Two files of one path, or a file where another one needs a folder, are a mistake or a trap.
+Result<void> check_paths(const std::vector<FileLayer>& layers) {
+  std::set<std::string_view> files;
+  for (const auto& layer : layers) {
+    if (!files.insert(layer.path).second) {
+      return fail(ErrorKind::corrupt, fmt::format("the artifact has two files {}", layer.path));
+    }
+  }
+  for (const auto& layer : layers) {
+    const std::string_view path = layer.path;
+    for (auto slash = path.find('/'); slash != std::string_view::npos;
+         slash = path.find('/', slash + 1)) {
+      if (files.contains(path.substr(0, slash))) {
+        return fail(ErrorKind::corrupt,
+                    fmt::format("{} is a file and a folder", path.substr(0, slash)));
+      }
+    }
+  }
+  return {};
+}
+
+Result<std::vector<FileLayer>> parse_layers(std::string_view text) {
+  BP_TRY(const auto manifest, parse_json(text, "artifact manifest"));
+  if (!manifest.is_object()) return fail(ErrorKind::corrupt, "the manifest is no object");
+  const auto list = manifest.find("layers");
+  std::vector<FileLayer> layers;
+  if (list == manifest.end()) return layers;
+  if (!list->is_array()) return fail(ErrorKind::corrupt, "field 'layers' must be a list");
+  for (const auto& item : *list) {
+    BP_TRY(auto layer, parse_layer(item));
+    layers.push_back(std::move(layer));
+  }
+  BP_CHECK(check_paths(layers));
+  return layers;
+}
+
+/// Everything about the artifact is signed: what is wrong in it is ErrorKind::corrupt.
 Result<std::vector<FileLayer>> read_layers(const Reader& reader, std::string_view artifact) {
   const auto* found = reader.header().artifact(artifact);
   if (found == nullptr) {
@@ -154,16 +267,55 @@ Result<std::vector<FileLayer>> read_layers(const Reader& reader, std::string_vie
                 "`bedplate bundle inspect` lists what it has");
   }
   BP_TRY(const auto text, reader.blob(found->digest));
-  BP_TRY(const auto manifest, parse_json(text, "artifact manifest"));
-  std::vector<FileLayer> layers;
-  for (const auto& item : manifest.value("layers", Json::array())) {
-    BP_TRY_DURING(auto layer, fmt::format("reading artifact {}", artifact), parse_layer(item));
-    layers.push_back(std::move(layer));
+  auto layers = parse_layers(text);
+  if (!layers) {
+    layers.error().kind = ErrorKind::corrupt;
+    layers.error().during(fmt::format("reading artifact {}", artifact));
   }
   return layers;
 }
 
+/// The nearest folder above that exists: where free space is asked.
+std::filesystem::path existing_above(std::filesystem::path path) {
+  path = std::filesystem::absolute(path);
+  std::error_code code;
+  while (!std::filesystem::exists(path, code) && path.has_relative_path()) {
+    path = path.parent_path();
+  }
+  return path;
+}
+
 }  // namespace
+
+bool is_contained(const std::string& path) {
+  if (path.empty() || path.front() == '/' || path.back() == '/') return false;
+  std::size_t start = 0;
+  while (start <= path.size()) {
+    auto end = path.find('/', start);
+    if (end == std::string::npos) end = path.size();
+    const auto part = path.substr(start, end - start);
+    if (part.empty() || part == "." || part == "..") return false;
+    start = end + 1;
+  }
+  return path.find('\0') == std::string::npos;
+}
+
+Result<ExtractPlan> plan_extract(const Reader& reader, std::string_view artifact,
+                                 const std::filesystem::path& to) {
+  BP_TRY(const auto layers, read_layers(reader, artifact));
+  ExtractPlan plan;
+  for (const auto& layer : layers) {
+    plan.files.push_back(layer.path);
+    plan.bytes += layer.size;
+    if (is_there(to / layer.path, layer)) {
+      ++plan.here;
+    } else {
+      plan.missing += layer.size;
+    }
+  }
+  BP_TRY(plan.free, free_space(existing_above(to)));
+  return plan;
+}
 
 Result<void> Reader::extract(std::string_view artifact, const std::filesystem::path& to,
                              Progress* progress) const {
@@ -171,15 +323,15 @@ Result<void> Reader::extract(std::string_view artifact, const std::filesystem::p
   std::uint64_t total = 0;
   for (const auto& layer : layers) total += layer.size;
   if (progress != nullptr) progress->begin(fmt::format("unpack {}", artifact), total);
+  std::vector<const FileLayer*> wanted;
   for (const auto& layer : layers) {
-    const auto path = to / layer.path;
-    if (is_there(path, layer)) {
-      if (progress != nullptr) progress->advance(layer.size);
-      continue;
+    if (!is_there(to / layer.path, layer)) {
+      wanted.push_back(&layer);
+    } else if (progress != nullptr) {
+      progress->advance(layer.size);
     }
-    BP_CHECK_DURING(fmt::format("writing {}", path.string()),
-                    write_layer(*this, layer, path, progress));
   }
+  BP_CHECK(write_layers(*this, wanted, to, progress));
   if (progress != nullptr) progress->end();
   return {};
 }
@@ -191,11 +343,8 @@ Result<void> Reader::extract_file(std::string_view artifact, std::string_view na
   if (layer == layers.end()) {
     return fail(ErrorKind::not_found, fmt::format("artifact {} has no file {}", artifact, name));
   }
-  const auto path = to / layer->path;
-  if (is_there(path, *layer)) return {};
-  BP_CHECK_DURING(fmt::format("writing {}", path.string()),
-                  write_layer(*this, *layer, path, nullptr));
-  return {};
+  if (is_there(to / layer->path, *layer)) return {};
+  return write_layers(*this, {&*layer}, to, nullptr);
 }
 
 }  // namespace bedplate::bundle

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -66,8 +67,10 @@ Result<void> check_layout(const std::vector<Entry>& entries) {
     }
     before = &entry;
   }
-  if (!paths.contains("oci-layout") || !paths.contains("index.json")) {
-    return corrupt("oci-layout or index.json is missing");
+  const auto count = entries.size();
+  if (count < 2 || entries[count - 2].path != "oci-layout" ||
+      entries[count - 1].path != "index.json") {
+    return corrupt("oci-layout and index.json are not the last two entries");
   }
   return {};
 }
@@ -141,10 +144,49 @@ Result<AllowanceEntry> parse_allowance(const Json& object) {
   return out;
 }
 
-/// Everything that the header names must be among its entries.
+Result<ReferrerEntry> parse_referrer(const Json& object) {
+  ReferrerEntry out;
+  BP_TRY(out.repository, json_string(object, "repository"));
+  BP_TRY(const auto subject, json_string(object, "subject"));
+  BP_TRY(out.subject, Digest::parse(subject));
+  BP_TRY(const auto digest, json_string(object, "digest"));
+  BP_TRY(out.digest, Digest::parse(digest));
+  BP_TRY(out.media_type, json_string(object, "mediaType"));
+  out.artifact_type = json_string_or(object, "artifactType", "");
+  out.tag = json_string_or(object, "tag", "");
+  return out;
+}
+
+Result<ElsewhereEntry> parse_elsewhere(const Json& object) {
+  ElsewhereEntry out;
+  BP_TRY(const auto digest, json_string(object, "digest"));
+  BP_TRY(out.digest, Digest::parse(digest));
+  BP_TRY(out.size, json_uint(object, "size"));
+  return out;
+}
+
+/// What is found by its name must have it alone.
+template <class T>
+Result<void> check_unique(const std::vector<T>& list, std::string_view kind) {
+  std::set<std::string_view> names;
+  for (const auto& item : list) {
+    if (!names.insert(item.name).second) {
+      return corrupt(fmt::format("{} {} is listed twice", kind, item.name));
+    }
+  }
+  return {};
+}
+
+/// Everything that the header names must be among its entries, or be said to be elsewhere.
 Result<void> check_names(const Header& header) {
+  std::set<Digest> elsewhere;
+  for (const auto& blob : header.elsewhere) {
+    if (header.find(blob.digest) != nullptr || !elsewhere.insert(blob.digest).second) {
+      return corrupt(blob.digest.str() + " is elsewhere twice, or here as well");
+    }
+  }
   const auto check = [&](const std::string& name, const Digest& digest) -> Result<void> {
-    if (header.find(digest) != nullptr) return {};
+    if (header.find(digest) != nullptr || elsewhere.contains(digest)) return {};
     return corrupt(fmt::format("{} has no {}", name, digest.str()));
   };
   for (const auto& image : header.images) {
@@ -156,7 +198,15 @@ Result<void> check_names(const Header& header) {
     BP_CHECK(check(chart.name, chart.digest));
     for (const auto& values : chart.values) BP_CHECK(check(chart.name, values));
   }
-  return {};
+  for (const auto& referrer : header.referrers) {
+    BP_CHECK(check("what refers to " + referrer.repository, referrer.digest));
+  }
+  if (header.complete && header.find(*header.complete) == nullptr) {
+    return corrupt("the header of the complete bundle is not in the file");
+  }
+  BP_CHECK(check_unique(header.images, "image"));
+  BP_CHECK(check_unique(header.artifacts, "artifact"));
+  return check_unique(header.charts, "chart");
 }
 
 Result<Header> parse_checked(const Json& object) {
@@ -171,9 +221,29 @@ Result<Header> parse_checked(const Json& object) {
   BP_TRY(header.charts, parse_list<ChartEntry>(object, "charts", parse_chart, true));
   BP_TRY(header.allowances,
          parse_list<AllowanceEntry>(object, "allowMissing", parse_allowance, true));
+  BP_TRY(header.referrers, parse_list<ReferrerEntry>(object, "referrers", parse_referrer, true));
+  BP_TRY(header.elsewhere, parse_list<ElsewhereEntry>(object, "elsewhere", parse_elsewhere, true));
+  if (object.contains("complete")) {
+    BP_TRY(const auto complete, json_string(object, "complete"));
+    BP_TRY(header.complete, Digest::parse(complete));
+  }
   BP_CHECK(check_layout(header.entries));
+  header.reindex();
   BP_CHECK(check_names(header));
   return header;
+}
+
+Json referrers_json(const std::vector<ReferrerEntry>& referrers) {
+  Json out = Json::array();
+  for (const auto& item : referrers) {
+    out.push_back({{"repository", item.repository},
+                   {"subject", item.subject.str()},
+                   {"digest", item.digest.str()},
+                   {"mediaType", item.media_type},
+                   {"artifactType", item.artifact_type},
+                   {"tag", item.tag}});
+  }
+  return out;
 }
 
 Json charts_json(const std::vector<ChartEntry>& charts) {
@@ -194,11 +264,19 @@ Json charts_json(const std::vector<ChartEntry>& charts) {
 
 }  // namespace
 
+void Header::add(Entry entry) {
+  if (entry.path.starts_with(blob_prefix)) by_digest_.emplace(entry.digest, entries.size());
+  entries.push_back(std::move(entry));
+}
+
+void Header::reindex() {
+  by_digest_.clear();
+  for (auto& entry : std::exchange(entries, {})) add(std::move(entry));
+}
+
 const Entry* Header::find(const Digest& digest) const {
-  const auto found = std::ranges::find_if(entries, [&](const Entry& entry) {
-    return entry.digest == digest && entry.path.starts_with(blob_prefix);
-  });
-  return found == entries.end() ? nullptr : &*found;
+  const auto found = by_digest_.find(digest);
+  return found == by_digest_.end() ? nullptr : &entries[found->second];
 }
 
 const ArtifactEntry* Header::artifact(std::string_view artifact_name) const {
@@ -236,6 +314,11 @@ std::string to_json_text(const Header& header) {
            {"images", std::move(images)},
            {"artifacts", std::move(artifacts)}};
   if (!header.charts.empty()) out["charts"] = charts_json(header.charts);
+  if (!header.referrers.empty()) out["referrers"] = referrers_json(header.referrers);
+  for (const auto& blob : header.elsewhere) {
+    out["elsewhere"].push_back({{"digest", blob.digest.str()}, {"size", blob.size}});
+  }
+  if (header.complete) out["complete"] = header.complete->str();
   for (const auto& item : header.allowances) {
     out["allowMissing"].push_back({{"image", item.image}, {"reason", item.reason}});
   }
@@ -286,9 +369,13 @@ Result<PublicKey> verify_header(const Preamble& preamble, std::string_view json,
                                 std::span<const PublicKey> trusted) {
   for (const auto& key : trusted) {
     if (key.key_id() != preamble.key_id) continue;
-    BP_CHECK_DURING("checking the bundle's signature",
-                    key.verify(signed_part(preamble.key_id, json), preamble.signature));
-    return key;
+    auto checked = key.verify(signed_part(preamble.key_id, json), preamble.signature);
+    if (checked) return key;
+    return fail(std::move(checked)
+                    .error()
+                    .with_hint("its header is damaged or was changed: copy it again from where it "
+                               "was made")
+                    .during("checking the bundle's signature"));
   }
   std::string known;
   for (const auto& key : trusted) known += "\n" + key.fingerprint();

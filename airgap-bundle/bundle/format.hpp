@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/clock.hpp"
@@ -67,6 +68,26 @@ struct AllowanceEntry {
   std::string reason;
 };
 
+/// Something that speaks about an image of the bundle: a signature, an attestation, an SBOM
+/// (OCI distribution-spec 1.1, "Listing Referrers").
+struct ReferrerEntry {
+  std::string repository;  ///< "<registry>/<repository>" of the image
+  Digest subject;          ///< manifest or index that it is about
+  Digest digest;           ///< of its own manifest
+  std::string media_type;  ///< of its own manifest
+  std::string artifact_type;
+  std::string tag;  ///< that finds it too, as cosign's "sha256-<hex>.sig" does; may be empty
+};
+
+/// A blob that belongs to the bundle's contents and is in the file of another bundle.
+struct ElsewhereEntry {
+  Digest digest;
+  std::uint64_t size = 0;  ///< bytes
+};
+
+/// Blobs that somebody has.
+using BlobSizes = std::map<Digest, std::uint64_t>;
+
 struct Header {
   std::string name;
   std::string version;
@@ -76,9 +97,23 @@ struct Header {
   std::vector<ArtifactEntry> artifacts;
   std::vector<ChartEntry> charts;
   std::vector<AllowanceEntry> allowances;
+  std::vector<ReferrerEntry> referrers;
+  /// Not empty in a differential bundle: what its base must have.
+  std::vector<ElsewhereEntry> elsewhere;
+  /// In a differential bundle: the blob that is the signed header of the complete one (preamble and
+  /// JSON), from which it can be put together byte for byte, without a key.
+  std::optional<Digest> complete;
 
+  /// Appends to `entries`, so that find() knows it.
+  void add(Entry entry);
+  /// Makes find() know all of `entries` again.
+  void reindex();
+  /// The blob of that digest, or nothing.
   const Entry* find(const Digest& digest) const;
   const ArtifactEntry* artifact(std::string_view artifact_name) const;
+
+ private:
+  std::unordered_map<Digest, std::size_t, DigestHash> by_digest_;
 };
 
 std::string to_json_text(const Header& header);

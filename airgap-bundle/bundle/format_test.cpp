@@ -26,6 +26,8 @@ Header sample() {
   header.artifacts.push_back({"tools", "v1", blob, ""});
   header.charts.push_back({"harbor", "1.18.0", "harbor", blob, {blob}, {"example.com/v1"}, "here"});
   header.allowances.push_back({"registry.example/b:1", "never used"});
+  header.elsewhere.push_back({Digest::of(std::string_view("elsewhere")), 9});
+  header.complete = blob;
   return header;
 }
 
@@ -34,6 +36,8 @@ TEST(BundleHeader, JsonIsReadBackAsItWas) {
   ASSERT_TRUE(parsed) << parsed.error().render();
   EXPECT_EQ(to_json_text(*parsed), to_json_text(sample()));
   EXPECT_EQ(parsed->images.front().provenance, "by hand");
+  EXPECT_EQ(parsed->elsewhere.front().size, 9U);
+  EXPECT_EQ(parsed->complete, Digest::of(std::string_view("hello")));
   EXPECT_NE(parsed->find(Digest::of(std::string_view("hello"))), nullptr);
   EXPECT_EQ(parsed->artifact("tools")->version, "v1");
   EXPECT_EQ(parsed->artifact("other"), nullptr);
@@ -46,6 +50,8 @@ TEST(BundleHeader, GoldenJson) {
   header.artifacts.clear();
   header.charts.clear();
   header.allowances.clear();
+  header.elsewhere.clear();
+  header.complete.reset();
   header.entries.resize(1);
   EXPECT_EQ(
       to_json_text(header),

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "airgap-bundle/bundle/content.hpp"
 #include "airgap-bundle/bundle/format.hpp"
 #include "core/file.hpp"
 #include "core/progress.hpp"
@@ -24,9 +25,14 @@ class Reader {
   /// Blobs are not read; verify() does that.
   static Result<Reader> open(const std::filesystem::path& path, std::span<const PublicKey> trusted);
 
-  const Header& header() const { return header_; }
-  PublicKey signer() const { return signer_; }
-  std::uint64_t file_size() const { return file_size_; }
+  const SignedHeader& signed_header() const { return signed_; }
+  const Header& header() const { return signed_.header; }
+  PublicKey signer() const { return signed_.signer; }
+  std::uint64_t file_size() const { return signed_.end; }
+  /// Of the signed header: names this bundle and no other.
+  const Digest& digest() const { return signed_.digest; }
+  /// Preamble and JSON, as they were signed.
+  Result<std::string> signed_content() const;
   int fd() const { return fd_.get(); }
   const std::filesystem::path& path() const { return path_; }
 
@@ -37,11 +43,16 @@ class Reader {
   /// A small blob (manifests, configs): checked against its digest. ErrorKind::not_found.
   Result<std::string> blob(const Digest& digest, std::uint64_t limit = 8ULL << 20) const;
 
+  /// ErrorKind::not_found for a blob that is not here; of a differential bundle, what to do.
+  Error no_blob(const Digest& digest) const;
+
   Result<std::string> artifact_version(std::string_view artifact) const;
 
-  /// Writes the files of a files artifact below `to`, with their modes. Each file is complete and
-  /// verified before it appears; files that are right already are kept, others replaced. May be
-  /// killed and repeated. ErrorKind::corrupt when a path would leave `to`.
+  /// Writes the files of a files artifact below `to`, with their modes. All of them are complete
+  /// and verified before the first one appears; files that are right already are kept, others
+  /// replaced. A failure leaves `to` as it was. May be killed and repeated. ErrorKind::corrupt when
+  /// a path would leave `to`, or for content that is not what was signed; io when there is not room
+  /// enough.
   Result<void> extract(std::string_view artifact, const std::filesystem::path& to,
                        Progress* progress) const;
   /// The same for one of its files, named as in the artifact; ErrorKind::not_found.
@@ -50,14 +61,9 @@ class Reader {
 
  private:
   Reader() = default;
-  Result<void> verify_entry(const Entry& entry, Progress* progress) const;
-
   std::filesystem::path path_;
   UniqueFd fd_;
-  std::uint64_t file_size_ = 0;
-  std::uint64_t header_end_ = 0;  ///< where the first entry's tar header stands
-  Header header_;
-  PublicKey signer_;
+  SignedHeader signed_;
 };
 
 }  // namespace bedplate::bundle

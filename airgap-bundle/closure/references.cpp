@@ -9,9 +9,13 @@
 
 #include "core/digest.hpp"
 #include "core/text.hpp"
+#include "core/yaml_tree.hpp"
 
 namespace bedplate::closure {
 namespace {
+
+/// Of one object that helm rendered.
+constexpr int most_values = 1'000'000;
 
 /// What cannot be part of a reference ends a word: quotes, brackets and separators of shells, JSON,
 /// INI files and templates.
@@ -298,7 +302,9 @@ Result<std::vector<FoundImage>> find_images(std::string_view manifests, std::str
   for (const auto& document : split(manifests, source)) {
     if (is_definition(document.text)) continue;
     try {
-      visit_object(YAML::Load(std::string(document.text)), document.source, out);
+      for (const auto& object : yaml::load(document.text, most_values)) {
+        visit_object(object, document.source, out);
+      }
     } catch (const YAML::Exception& error) {
       return fail(ErrorKind::invalid,
                   fmt::format("{} is no YAML: {}", document.source, error.what()));

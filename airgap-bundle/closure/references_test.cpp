@@ -1,5 +1,6 @@
 #include "airgap-bundle/closure/references.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -177,6 +178,18 @@ TEST(ReferencesInText, NeedARegistryAndATagOrDigest) {
     out.push_back(image.str());
   }
   EXPECT_THAT(out, ElementsAre("quay.io/x/y:v1", "ghcr.io/z:1", "registry:5000/q:2"));
+}
+
+TEST(FindImages, AliasesOfAliasesCostNoMoreThanTheirSize) {
+  std::string text = "kind: Pod\na0: &a0 [quay.io/a/b:1]\n";
+  for (int i = 1; i < 40; ++i) {
+    text += fmt::format("a{0}: &a{0} [*a{1}, *a{1}, *a{1}, *a{1}]\n", i, i - 1);
+  }
+  const auto bomb = find_images(text, "chart");
+  ASSERT_FALSE(bomb);
+  EXPECT_EQ(bomb.error().kind, ErrorKind::invalid);
+  EXPECT_FALSE(find_images("kind: Pod\na: &a\n  b: *a\n", "chart")) << "it contains itself";
+  EXPECT_FALSE(find_images("kind: Pod\na: " + std::string(100'000, '['), "chart"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "airgap-bundle/closure/helm.hpp"
+#include "airgap-bundle/collect/chart_repository.hpp"
 #include "airgap-bundle/collect/image_store.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
 #include "core/yaml.hpp"
@@ -27,27 +28,23 @@ Result<fs::path> fetch(const ChartSpec& spec, const fs::path& root, const fs::pa
   }
   const auto target = folder / spec.name;
   BP_CHECK(make_directories(target));
-  Command pull;
-  pull.argv = {helm.string(), "pull"};
-  if (spec.kind == ChartSourceKind::oci) {
-    pull.argv.push_back(spec.location);
-  } else {
-    pull.argv.insert(pull.argv.end(), {spec.name, "--repo", spec.location});
+  if (spec.kind == ChartSourceKind::repository) {
+    return pull_from_repository(spec, target, helm, runner);
   }
-  pull.argv.insert(pull.argv.end(), {"--version", spec.version, "--destination", target.string()});
+  Command pull;
+  pull.argv = {helm.string(), "pull",          spec.location,  "--version",
+               spec.version,  "--destination", target.string()};
   for (const auto* name : {"HELM_CACHE_HOME", "HELM_DATA_HOME"}) {
     pull.environment[name] = (folder / "helm").string();
   }
-  pull.timeout = std::chrono::minutes(10);
   BP_TRY(const auto result, runner.run(pull));
   if (result.status != 0) {
-    return fail(ErrorKind::network, fmt::format("cannot fetch {} {} from {}: {}", spec.name,
-                                                spec.version, spec.location, result.err));
+    return fail(ErrorKind::network,
+                fmt::format("cannot fetch {} {} from {}: {}", spec.name, spec.version,
+                            spec.location, result.err),
+                "a registry with an account: `helm registry login` there first");
   }
-  for (const auto& entry : fs::directory_iterator(target, code)) {
-    if (entry.path().extension() == ".tgz") return entry.path();
-  }
-  return fail(ErrorKind::not_found, "helm pull wrote no chart");
+  return pulled_archive(target);
 }
 
 /// Chart.yaml as JSON, which is the configuration of Helm's OCI form.

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <optional>
+#include <set>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,19 +17,24 @@
 #include "airgap-bundle/closure/bundle_proof.hpp"
 #include "airgap-bundle/collect/charts.hpp"
 #include "airgap-bundle/collect/compress.hpp"
+#include "airgap-bundle/collect/docker_archive.hpp"
+#include "airgap-bundle/collect/download.hpp"
+#include "airgap-bundle/collect/fetch.hpp"
 #include "airgap-bundle/collect/files.hpp"
+#include "airgap-bundle/collect/gather.hpp"
 #include "airgap-bundle/collect/import.hpp"
 #include "airgap-bundle/collect/layer.hpp"
 #include "airgap-bundle/oci/manifest.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
+#include "airgap-bundle/supply/policy.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
 
 namespace bedplate::collect {
 namespace {
 
-/// An image copied from elsewhere may have this many blobs: layers, manifest, index, configuration.
-constexpr std::size_t most_blobs_per_import = oci::most_layers + 3;
+/// An image out of a docker archive may have this many blobs: layers, manifest, configuration.
+constexpr std::size_t most_blobs_per_archive = oci::most_layers + 3;
 
 Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
   return {{"mediaType", type}, {"digest", blob.digest.str()}, {"size", blob.size}};
@@ -35,6 +43,12 @@ Json descriptor_json(std::string_view type, const bundle::Descriptor& blob) {
 std::string provenance_of(const std::map<std::string, std::string>& annotations) {
   const auto found = annotations.find(std::string(oci::annotation::provenance));
   return found == annotations.end() ? "" : found->second;
+}
+
+/// What the specification says, else the registry that it is fetched from.
+std::string provenance_of(const ImageSpec& image) {
+  const auto said = provenance_of(image.annotations);
+  return said.empty() && image.source.kind == SourceKind::registry ? image.source.location : said;
 }
 
 Result<void> feed_file(int fd, const std::filesystem::path& path, Sha256& hash, std::uint64_t& size,
@@ -53,22 +67,90 @@ Result<void> feed_file(int fd, const std::filesystem::path& path, Sha256& hash, 
   }
 }
 
+bool exists_already(const ImageSpec& image) {
+  return image.source.kind != SourceKind::rootfs && image.source.kind != SourceKind::docker_archive;
+}
+
 class Creation {
  public:
-  Creation(const BundleSpec& spec, const CreateOptions& options, Progress* progress)
-      : spec_(spec), options_(options), progress_(progress) {}
+  Creation(const BundleSpec& spec, const CreateOptions& options, const PrivateKey& key,
+           Progress* progress)
+      : spec_(spec),
+        options_(options),
+        key_(key),
+        progress_(progress),
+        rate_(options.limit_rate, clock_),
+        downloads_(options.cache.empty() ? default_blob_cache() : options.cache, rate_, clock_,
+                   progress),
+        gathering_(options.root, lock(), downloads_,
+                   options.runner == nullptr ? own_runner_ : *options.runner, progress),
+        access_(options.runner == nullptr ? own_runner_ : *options.runner) {}
 
-  Result<Created> run(const PrivateKey& key) {
+  /// Everything that can be known before the first byte is written. `dry`: nothing is fetched, not
+  /// even the programs that tell which images are needed.
+  Result<SpacePlan> plan(bool dry) {
+    gathering_.add_artifacts(spec_);
     BP_CHECK(expand_files());
+    BP_CHECK(gathering_.find(spec_, files_));
+    if (!dry) BP_CHECK(gathering_.fetch_payload(files_, options_.workers));
+    BP_TRY(const auto files_size, gathering_.size(files_));
+    input_size_ += files_size;
     BP_CHECK(collect_needs());
     BP_CHECK(check_names());
-    BP_CHECK(check_space());
-    BP_TRY(auto writer, bundle::Writer::create(options_.output, most_entries(), name_bytes()));
-    if (progress_ != nullptr) progress_->begin("create " + options_.output.string(), input_size_);
+    BP_CHECK(configure(access_, spec_, options_.root));
+    if (options_.patience) access_.set_patience(*options_.patience);
+    BP_CHECK(plan_copies());
+    prepare_reuse();
+    return measure();
+  }
+
+  Result<Created> run() {
+    BP_TRY(const auto space, plan(false));
+    BP_CHECK(check_space(space));
+    BP_CHECK(gathering_.fetch(spec_, files_, options_.created_at, options_.workers));
+    // What was fetched may have come to the same file system.
+    BP_TRY(const auto space_now, measure());
+    BP_CHECK(check_space(space_now));
+    BP_TRY(auto writer, bundle::Writer::create(options_.output, most_others(), name_bytes(), known_,
+                                               options_.have));
+    // What lay beside it of another layout is known only now.
+    reuse_.add_leftover(options_.output);
+    if (progress_ != nullptr) {
+      progress_->begin("create " + options_.output.string(), input_size_ + known_size());
+      if (writer.continued() > 0) {
+        progress_->note(fmt::format("going on: {} are here from an earlier run",
+                                    format_bytes(writer.continued())));
+      }
+      progress_->advance(writer.continued());
+    }
+    if (auto filled = fill(writer); !filled) {
+      if (known_size() == 0) return fail(std::move(filled).error());
+      return fail(std::move(filled).error().with_hint(
+          "run the same command again: it goes on with what is here"));
+    }
+    for (const auto& item : spec_.allow_missing) {
+      writer.allow_missing({item.image.str(), item.reason});
+    }
+    auto proof = closure::prove(needs_, allowed(), closure::lookup_in(writer.header()));
+    BP_CHECK(require_closed(proof));
+    BP_TRY(const auto index, make_index(writer));
+    BP_CHECK(writer.finish(index, spec_.name, spec_.version, options_.created_at, key_));
+    if (progress_ != nullptr) progress_->end();
+    return Created{writer.header(), std::move(proof)};
+  }
+
+ private:
+  /// Known blobs come from elsewhere while this thread makes the others.
+  Result<void> fill(bundle::Writer& writer) {
+    const Sources sources{options_.root, access_, spec_.file, &policy_};
+    Fetch fetch(writer, copies_, sources, reuse_, rate_, progress_);
+    fetch.start(options_.workers);
+    std::size_t copy = 0;
     for (const auto& image : spec_.images) {
+      const auto* plan = exists_already(image) ? &copies_[copy++] : nullptr;
       BP_CHECK_DURING(
           fmt::format("adding image {} ({}:{})", image.name.str(), spec_.file, image.line),
-          add_image(writer, image));
+          add_image(writer, image, plan));
     }
     for (std::size_t i = 0; i < spec_.files.size(); ++i) {
       BP_CHECK_DURING(fmt::format("adding files {}", spec_.files[i].name),
@@ -78,18 +160,95 @@ class Creation {
       BP_TRY(const auto descriptors, charts_->add_to(writer));
       artifacts_.insert(artifacts_.end(), descriptors.begin(), descriptors.end());
     }
-    for (const auto& item : spec_.allow_missing) {
-      writer.allow_missing({item.image.str(), item.reason});
-    }
-    auto proof = closure::prove(needs_, allowed(), closure::lookup_in(writer.header()));
-    BP_CHECK(require_closed(proof));
-    BP_TRY(const auto index, make_index(writer));
-    BP_CHECK(writer.finish(index, spec_.name, spec_.version, options_.created_at, key));
-    if (progress_ != nullptr) progress_->end();
-    return Created{writer.header(), std::move(proof)};
+    return fetch.wait();
   }
 
- private:
+  Result<void> plan_copies() {
+    std::vector<ImageSpec> images;
+    std::ranges::copy_if(spec_.images, std::back_inserter(images), exists_already);
+    BP_TRY(policy_, supply::Policy::read(spec_, options_.root));
+    if (images.empty()) return {};
+    if (progress_ != nullptr) progress_->begin("ask for manifests", 0);
+    BP_TRY(copies_, plan_images(images, {options_.root, access_, spec_.file, &policy_}, lock(),
+                                options_.workers));
+    note_left_out();
+    std::map<Digest, std::uint64_t> sizes;
+    for (const auto& copy : copies_) {
+      for (const auto& layer : copy.layers) {
+        const auto [known, added] = sizes.emplace(layer.digest, layer.size);
+        if (known->second != layer.size) {
+          return fail(
+              ErrorKind::corrupt,
+              fmt::format("{} says that {} has {} bytes, another image says {}",
+                          copy.source.name.str(), layer.digest.str(), layer.size, known->second));
+        }
+        if (added) known_.push_back({layer.digest, layer.size});
+      }
+    }
+    return {};
+  }
+
+  void note_left_out() const {
+    for (const auto& copy : copies_) {
+      for (const auto& note : copy.notes) {
+        if (progress_ != nullptr) progress_->note(copy.source.name.str() + ": " + note);
+      }
+    }
+  }
+
+  void prepare_reuse() {
+    if (known_.empty()) return;
+    reuse_.add_bundle(options_.output, key_.public_key());
+    for (const auto& path : options_.reuse) reuse_.add_bundle(path, key_.public_key());
+    if (!options_.cache.empty()) reuse_.set_cache(options_.cache);
+  }
+
+  /// The site has it: it is not fetched.
+  bool is_elsewhere(const bundle::Descriptor& blob) const {
+    const auto had = options_.have.find(blob.digest);
+    return had != options_.have.end() && had->second == blob.size;
+  }
+
+  std::uint64_t known_size() const {
+    std::uint64_t sum = 0;
+    for (const auto& blob : known_) sum += is_elsewhere(blob) ? 0 : blob.size;
+    return sum;
+  }
+
+  Result<SpacePlan> measure() const {
+    SpacePlan out;
+    out.images = spec_.images.size();
+    for (const auto& blob : known_) {
+      if (is_elsewhere(blob)) continue;
+      out.known += bundle::padded(blob.size) + bundle::tar_block;
+      if (reuse_.find(blob.digest, blob.size)) out.here += blob.size;
+    }
+    // zstd's own bound for what cannot be compressed, and a tar header for each.
+    out.made = input_size_ + (input_size_ >> 8U) + most_others() * 2 * bundle::tar_block;
+    out.overhead = bundle::Writer::reserved_for(most_others() + known_.size(), name_bytes());
+    if (!options_.have.empty()) out.overhead *= 2;  // the complete bundle's header, too
+    for (const auto& copy : copies_) {
+      for (const auto& text : copy.documents) out.overhead += bundle::padded(text.size());
+    }
+    const auto folder = std::filesystem::absolute(options_.output).parent_path();
+    struct stat info{};
+    if (::stat((options_.output.string() + ".partial").c_str(), &info) == 0) {
+      out.written = static_cast<std::uint64_t>(info.st_blocks) * 512;
+    }
+    BP_TRY(out.free, free_space(folder));
+    return out;
+  }
+
+  /// Better a refusal now than a full disk in an hour.
+  Result<void> check_space(const SpacePlan& plan) const {
+    if (plan.free >= plan.needed()) return {};
+    const auto folder = std::filesystem::absolute(options_.output).parent_path();
+    return fail(ErrorKind::io,
+                fmt::format("{} has {} free; the bundle may need up to {}", folder.string(),
+                            format_bytes(plan.free), format_bytes(plan.needed())),
+                "free space there, or write the bundle to another file system with -o");
+  }
+
   /// What charts and kubeadm ask for: rendered before anything big is fetched.
   Result<void> collect_needs() {
     if (options_.runner == nullptr) return {};
@@ -142,9 +301,6 @@ class Creation {
 
   Result<void> expand_files() {
     BP_TRY(files_, ArtifactFiles::expand(spec_, options_.root));
-    for (std::size_t i = 0; i < spec_.files.size(); ++i) {
-      for (const auto& file : files_.of(i)) input_size_ += tree_size(file.path);
-    }
     for (const auto& image : spec_.images) {
       const auto path = options_.root / image.source.location;
       std::error_code code;
@@ -153,27 +309,19 @@ class Creation {
                     fmt::format("{}:{}: {} does not exist", spec_.file, image.line, path.string()),
                     "paths are relative to the specification, or to --root");
       }
-      if (image.source.kind != SourceKind::registry) input_size_ += tree_size(path);
+      if (!exists_already(image)) input_size_ += tree_size(path);
     }
     return {};
   }
 
-  /// Better a refusal now than a full disk in an hour. Compressed the bundle will be smaller.
-  Result<void> check_space() const {
-    const auto folder = std::filesystem::absolute(options_.output).parent_path();
-    BP_TRY(const auto space, free_space(folder));
-    if (space >= input_size_) return {};
-    return fail(ErrorKind::io,
-                fmt::format("{} has {} free; the bundle may need up to {}", folder.string(),
-                            format_bytes(space), format_bytes(input_size_)),
-                "free space there, or write the bundle to another file system with -o");
-  }
-
-  std::size_t most_entries() const {
+  /// Besides the known blobs.
+  std::size_t most_others() const {
     std::size_t count = 16;
     for (const auto& image : spec_.images) {
-      count += image.source.kind == SourceKind::rootfs ? 3 : most_blobs_per_import;
+      if (exists_already(image)) continue;
+      count += image.source.kind == SourceKind::docker_archive ? most_blobs_per_archive : 3;
     }
+    for (const auto& copy : copies_) count += copy.documents.size();
     for (std::size_t i = 0; i < spec_.files.size(); ++i) count += files_.of(i).size() + 2;
     for (const auto& chart : spec_.charts) count += 3 + chart.values.size();
     return count;
@@ -186,8 +334,13 @@ class Creation {
       header.images.push_back({image.name.str(),
                                {},
                                std::string(oci::media::docker_list),
-                               provenance_of(image.annotations),
+                               provenance_of(image),
                                Digest{}});
+    }
+    for (const auto& copy : copies_) {
+      for (const auto& referrer : copy.referrers) {
+        header.referrers.push_back(entry_of(referrer, copy.source.name));
+      }
     }
     for (const auto& files : spec_.files) {
       header.artifacts.push_back({files.name, files.version, {}, provenance_of(files.annotations)});
@@ -209,23 +362,21 @@ class Creation {
     return bundle::to_json_text(header).size();
   }
 
-  Result<void> add_image(bundle::Writer& writer, const ImageSpec& image) {
-    Imported imported;
-    if (image.source.kind == SourceKind::rootfs) {
-      BP_TRY(imported, assemble(writer, image));
-    } else {
-      if (lock() != nullptr && image.source.kind == SourceKind::docker_archive) {
-        const auto path = options_.root / image.source.location;
-        BP_TRY(const auto digest, digest_file(path));
-        BP_CHECK(Lock::check(lock()->files, image.name.str(), digest));
-      }
-      BP_TRY(imported, import_image(writer, image, options_.root, lock(), progress_));
+  Result<Imported> make_image(bundle::Writer& writer, const ImageSpec& image) {
+    if (image.source.kind == SourceKind::rootfs) return assemble(writer, image);
+    const auto path = options_.root / image.source.location;
+    if (lock() != nullptr) {
+      BP_TRY(const auto digest, digest_file(path));
+      BP_CHECK(Lock::check(lock()->files, image.name.str(), digest));
     }
-    bundle::ImageEntry entry{image.name.str(),
-                             imported.digest,
-                             imported.media_type,
-                             provenance_of(image.annotations),
-                             {}};
+    return import_docker_archive(writer, image, path);
+  }
+
+  Result<void> add_image(bundle::Writer& writer, const ImageSpec& image, const PlannedImage* plan) {
+    BP_TRY(const auto imported,
+           plan == nullptr ? make_image(writer, image) : finish_image(writer, *plan));
+    bundle::ImageEntry entry{
+        image.name.str(), imported.digest, imported.media_type, provenance_of(image), {}};
     if (imported.index) {
       entry.index = imported.index->digest;
       artifacts_.push_back(descriptor_json(oci::media::kept_index, *imported.index));
@@ -238,9 +389,28 @@ class Creation {
                         {{oci::annotation::ref_name, image.name.str()},
                          {oci::annotation::containerd_name, image.name.str()}}}});
     if (imported.index) {
-      images_.back()["annotations"]["dev.bedplate.upstream-index"] = imported.index->digest.str();
+      images_.back()["annotations"][oci::annotation::upstream_index] = imported.index->digest.str();
     }
+    if (plan != nullptr) name_referrers(writer, *plan);
     return {};
+  }
+
+  /// They hang off the contents, as artifacts do. Two tags of one image have them once.
+  void name_referrers(bundle::Writer& writer, const PlannedImage& plan) {
+    for (const auto& referrer : plan.referrers) {
+      auto entry = entry_of(referrer, plan.source.name);
+      if (referred_.emplace(entry.repository, referrer.key).second) {
+        writer.name_referrer(std::move(entry));
+      }
+      auto descriptor =
+          descriptor_json(referrer.media_type, {referrer.key.digest, referrer.text.size()});
+      descriptor["artifactType"] = referrer.artifact_type;
+      const auto& tag = referrer.key.tag;
+      if (!tag.empty()) descriptor["annotations"] = {{oci::annotation::ref_name, tag}};
+      if (std::ranges::find(artifacts_, descriptor) == artifacts_.end()) {
+        artifacts_.push_back(std::move(descriptor));
+      }
+    }
   }
 
   Result<Imported> assemble(bundle::Writer& writer, const ImageSpec& image) {
@@ -282,20 +452,27 @@ class Creation {
     if (::fstat(fd.get(), &info) != 0) return fail(system_error(errno, "cannot stat"));
     Sha256 hash;
     std::uint64_t size = 0;
+    const bool raw = is_compressed(file.name);
     BP_TRY(
         const auto blob, writer.add_stream([&](const bundle::Writer::Sink& sink) -> Result<void> {
+          if (raw) return feed_file(fd.get(), file.path, hash, size, progress_, sink);
           ZstdStream stream(sink);
           BP_CHECK(feed_file(fd.get(), file.path, hash, size, progress_,
                              [&](std::span<const std::byte> part) { return stream.write(part); }));
           return stream.finish();
         }));
     const auto digest = hash.finish();
-    if (lock() != nullptr) {
+    if (lock() != nullptr && !file.checked) {
       BP_CHECK(Lock::check(lock()->files, artifact + "/" + file.name, digest));
     }
-    auto layer = descriptor_json(oci::media::file_zstd, blob);
+    if (file.remote && file.remote->digest != digest) {
+      return fail(ErrorKind::corrupt, file.path.string() + " has changed since it was fetched",
+                  "run the command again");
+    }
+    const auto mode = file.mode.value_or(info.st_mode & 0777U);
+    auto layer = descriptor_json(raw ? oci::media::file : oci::media::file_zstd, blob);
     layer["annotations"] = {{oci::annotation::title, file.name},
-                            {"dev.bedplate.mode", fmt::format("{:04o}", info.st_mode & 0777U)},
+                            {"dev.bedplate.mode", fmt::format("{:04o}", mode)},
                             {"dev.bedplate.size", std::to_string(size)},
                             {"dev.bedplate.sha256", digest.hex()}};
     return layer;
@@ -347,9 +524,22 @@ class Creation {
         .dump();
   }
 
-  const BundleSpec& spec_;
+  BundleSpec spec_;  ///< with an artifact for each of its packages
   const CreateOptions& options_;
+  const PrivateKey& key_;
   Progress* progress_;
+  SystemClock clock_;
+  SystemProcessRunner own_runner_;
+  RateLimit rate_;
+  Downloads downloads_;
+  Gathering gathering_;
+  registry::Access access_;
+  std::vector<PlannedImage> copies_;       ///< of images that exist already, in their order
+  std::vector<bundle::Descriptor> known_;  ///< their layers, each once
+  supply::Policy policy_;
+  std::set<std::pair<std::string, ReferrerKey>>
+      referred_;  ///< that the header names, by repository
+  Reuse reuse_;
   ArtifactFiles files_;
   std::uint64_t input_size_ = 0;
   std::optional<Charts> charts_;
@@ -363,8 +553,15 @@ class Creation {
 Result<Created> create_bundle(const BundleSpec& spec, const CreateOptions& options,
                               const PrivateKey& key, Progress* progress) {
   BP_TRY_DURING(auto created, "creating bundle " + options.output.string(),
-                Creation(spec, options, progress).run(key));
+                Creation(spec, options, key, progress).run());
   return created;
+}
+
+Result<SpacePlan> plan_space(const BundleSpec& spec, const CreateOptions& options,
+                             const PrivateKey& key) {
+  BP_TRY_DURING(const auto plan, "planning bundle " + options.output.string(),
+                Creation(spec, options, key, nullptr).plan(true));
+  return plan;
 }
 
 }  // namespace bedplate::collect

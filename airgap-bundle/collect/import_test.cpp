@@ -142,7 +142,10 @@ TEST_F(ImportTest, MissingLayerIsNotFound) {
 
 TEST_F(ImportTest, ForeignLayersAreUnsupported) {
   name_root(manifest("amd64", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"));
-  EXPECT_EQ(refused().kind, ErrorKind::unsupported);
+  const auto error = refused();
+  EXPECT_EQ(error.kind, ErrorKind::unsupported);
+  EXPECT_THAT(error.hint, HasSubstr("choose an image without them"));
+  EXPECT_THAT(error.render(), HasSubstr("r.example/a:1"));
 }
 
 TEST_F(ImportTest, SingleManifestOfAnotherPlatformIsInvalid) {
@@ -152,7 +155,42 @@ TEST_F(ImportTest, SingleManifestOfAnotherPlatformIsInvalid) {
 
 TEST_F(ImportTest, Schema1IsUnsupported) {
   name_root(put(R"({"schemaVersion":1,"fsLayers":[]})", "application/json"));
-  EXPECT_EQ(refused().kind, ErrorKind::unsupported);
+  const auto error = refused();
+  EXPECT_EQ(error.kind, ErrorKind::unsupported);
+  EXPECT_THAT(error.hint, HasSubstr("skopeo copy --format oci"));
+  EXPECT_THAT(error.render(), HasSubstr("r.example/a:1"));
+}
+
+TEST_F(ImportTest, DockersSchema2AndEveryCompressionAreKeptAsTheyAre) {
+  const auto config = put(R"({"os":"linux","architecture":"amd64"})",
+                          "application/vnd.docker.container.image.v1+json");
+  const auto layers =
+      Json::array({put("gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+                   put("zstd", "application/vnd.oci.image.layer.v1.tar+zstd"),
+                   put("docker's zstd", "application/vnd.docker.image.rootfs.diff.tar.zstd")});
+  const auto image = put(Json{{"schemaVersion", 2},
+                              {"mediaType", oci::media::docker_manifest},
+                              {"config", config},
+                              {"layers", layers}}
+                             .dump(),
+                         oci::media::docker_manifest);
+  const auto list = put(Json{{"schemaVersion", 2},
+                             {"mediaType", oci::media::docker_list},
+                             {"manifests", {for_platform(image, "amd64")}}}
+                            .dump(),
+                        oci::media::docker_list);
+  name_root(list);
+  create(file());
+  const auto reader = open(file());
+  ASSERT_OK(reader);
+  ASSERT_OK(reader->verify(nullptr));
+  const auto& named = reader->header().images[0];
+  EXPECT_EQ(named.digest.str(), image["digest"].get<std::string>());
+  EXPECT_EQ(named.media_type, oci::media::docker_manifest);
+  EXPECT_EQ(named.index->str(), list["digest"].get<std::string>());
+  for (const auto& layer : layers) {
+    EXPECT_NE(reader->header().find(*Digest::parse(layer["digest"].get<std::string>())), nullptr);
+  }
 }
 
 TEST_F(ImportTest, MissingSourceSaysWherePathsStart) {
@@ -200,6 +238,41 @@ TEST_F(ImportTest, ABundleIsASourceItself) {
   spec_for("oci-archive:site.bundle:r.example/a:1");
   create(folder() / "second.bundle");
   EXPECT_EQ(open(folder() / "second.bundle")->header().images[0].digest, first);
+}
+
+TEST_F(ImportTest, AnIndexThatIsNoListOfManifestsIsInvalid) {
+  for (const auto* text : {"[]", "7", "{}", R"({"manifests": 7})", R"({"manifests": [7]})"}) {
+    write(layout() / "index.json", text);
+    EXPECT_EQ(refused().kind, ErrorKind::invalid) << text;
+  }
+}
+
+TEST_F(ImportTest, AFileWhoseNameIsNoTextIsRefused) {
+  write(folder() / "tools/caf\xe9", "x");
+  spec_ =
+      "kind: Bundle\nname: a\nversion: '1'\nfiles:\n"
+      "  - {name: t, version: '1', files: [{path: tools, to: x}]}\n";
+  EXPECT_EQ(refused().kind, ErrorKind::invalid);
+}
+
+TEST_F(ImportTest, NothingIsInflatedOutOfADockerArchive) {
+  // What would be a gigabyte if somebody unpacked it.
+  const std::string layer("\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
+  const auto config = Json{{"os", "linux"},
+                           {"architecture", "amd64"},
+                           {"rootfs", {{"diff_ids", {Digest::of(std::string(99, '\0')).str()}}}}}
+                          .dump();
+  const auto list =
+      Json::array({{{"Config", "c"}, {"RepoTags", Json::array()}, {"Layers", {"l"}}}}).dump();
+  std::string archive;
+  for (const auto& [name, content] :
+       {std::pair{"manifest.json", list}, std::pair{"c", config}, std::pair{"l", layer}}) {
+    archive += bundle::tar_header(name, content.size()) + content;
+    archive.resize(bundle::padded(archive.size()));
+  }
+  write(folder() / "docker.tar", archive + std::string(1024, '\0'));
+  spec_for("docker-archive:docker.tar");
+  EXPECT_EQ(refused().kind, ErrorKind::corrupt);
 }
 
 }  // namespace

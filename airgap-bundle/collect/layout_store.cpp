@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "airgap-bundle/collect/image_store.hpp"
+#include "airgap-bundle/oci/manifest.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
 #include "airgap-bundle/oci/tar_index.hpp"
 #include "core/file.hpp"
@@ -22,7 +23,8 @@ class Files {
  public:
   virtual ~Files() = default;
   virtual Result<std::string> text(const std::string& path) = 0;
-  virtual Result<void> feed(const std::string& path, const bundle::Writer::Sink& sink) = 0;
+  virtual Result<void> feed(const std::string& path, std::uint64_t from,
+                            const bundle::Writer::Sink& sink) = 0;
 };
 
 class FolderFiles final : public Files {
@@ -31,11 +33,13 @@ class FolderFiles final : public Files {
   Result<std::string> text(const std::string& path) override {
     return read_file(folder_ / path, longest_document);
   }
-  Result<void> feed(const std::string& path, const bundle::Writer::Sink& sink) override {
+  Result<void> feed(const std::string& path, std::uint64_t from,
+                    const bundle::Writer::Sink& sink) override {
     BP_TRY(const auto fd, open_file(folder_ / path, O_RDONLY));
     struct stat info{};
     if (::fstat(fd.get(), &info) != 0) return fail(system_error(errno, "cannot stat " + path));
-    return feed_range(fd.get(), 0, static_cast<std::uint64_t>(info.st_size), sink);
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    return feed_range(fd.get(), from, size - std::min(size, from), sink);
   }
 
  private:
@@ -56,9 +60,11 @@ class ArchiveFiles final : public Files {
                         }));
     return out;
   }
-  Result<void> feed(const std::string& path, const bundle::Writer::Sink& sink) override {
+  Result<void> feed(const std::string& path, std::uint64_t from,
+                    const bundle::Writer::Sink& sink) override {
     BP_TRY(const auto member, index_.find(path));
-    return feed_range(index_.fd(), member.offset, member.size, sink);
+    from = std::min(from, member.size);
+    return feed_range(index_.fd(), member.offset + from, member.size - from, sink);
   }
 
  private:
@@ -84,7 +90,11 @@ class LayoutStore final : public ImageStore {
     BP_TRY(const auto text, files_->text("index.json"));
     BP_TRY(const auto index, parse_json(text, "index.json"));
     std::vector<oci::Descriptor> all;
-    for (const auto& item : index.value("manifests", Json::array())) {
+    const auto listed = index.find("manifests");  // of what is no object: end()
+    if (listed == index.end() || !listed->is_array()) {
+      return fail(ErrorKind::invalid, "index.json has no list of manifests");
+    }
+    for (const auto& item : *listed) {
       BP_TRY(auto descriptor, oci::parse_descriptor(item));
       all.push_back(std::move(descriptor));
     }
@@ -97,11 +107,68 @@ class LayoutStore final : public ImageStore {
     return files_->text(path_of(descriptor));
   }
 
-  Result<void> blob(const oci::Descriptor& descriptor, const bundle::Writer::Sink& sink) override {
-    return files_->feed(path_of(descriptor), sink);
+  Result<void> blob(const oci::Descriptor& descriptor, std::uint64_t from,
+                    const bundle::Writer::Sink& sink) override {
+    return files_->feed(path_of(descriptor), from, sink);
+  }
+
+  /// A layout has no list of them: every manifest that its index names is looked into, and those
+  /// that a fallback tag of the distribution-spec lists.
+  Result<std::vector<oci::Descriptor>> referrers(const Digest& subject) override {
+    BP_CHECK(look_around());
+    std::vector<oci::Descriptor> out;
+    for (const auto& [about, descriptor] : referring_) {
+      if (about == subject.str()) out.push_back(descriptor);
+    }
+    BP_TRY(const auto fallback, tagged("sha256-" + subject.hex()));
+    if (fallback) {
+      BP_TRY(const auto listed, oci::listed_descriptors(fallback->text));
+      out.insert(out.end(), listed.begin(), listed.end());
+    }
+    return out;
+  }
+
+  Result<std::optional<Document>> tagged(const std::string& tag) override {
+    BP_CHECK(look_around());
+    for (const auto& descriptor : around_) {
+      for (const auto& name : names_of(descriptor)) {
+        if (name != tag && !name.ends_with(":" + tag)) continue;
+        BP_TRY(auto content, manifest(descriptor));
+        return Document{descriptor, std::move(content)};
+      }
+    }
+    return std::nullopt;
   }
 
  private:
+  /// What else lies here. A bundle's own referrers hang off its contents.
+  Result<void> look_around() {
+    if (looked_) return {};
+    BP_TRY(const auto text, files_->text("index.json"));
+    BP_TRY(around_, oci::listed_descriptors(text));
+    for (std::size_t i = 0, count = around_.size(); i < count; ++i) {
+      if (around_[i].artifact_type != oci::media::contents) continue;
+      BP_TRY(const auto contents, manifest(around_[i]));
+      BP_TRY(const auto value, parse_json(contents, "the bundle's contents"));
+      if (!value.is_object()) continue;
+      for (const auto& item : value.value("layers", Json::array())) {
+        if (auto descriptor = oci::parse_descriptor(item)) {
+          around_.push_back(std::move(*descriptor));
+        }
+      }
+    }
+    for (const auto& descriptor : around_) {
+      if (!oci::is_manifest(descriptor.media_type)) continue;
+      const auto content = manifest(descriptor);
+      if (!content) continue;  // what is missing here is missed when it is asked for
+      const auto value = parse_json(*content, "a manifest");
+      if (!value || !value->is_object() || !value->contains("subject")) continue;
+      referring_.emplace_back(json_string_or((*value)["subject"], "digest", ""), descriptor);
+    }
+    looked_ = true;
+    return {};
+  }
+
   static std::string path_of(const oci::Descriptor& descriptor) {
     return "blobs/sha256/" + descriptor.digest.hex();
   }
@@ -127,6 +194,9 @@ class LayoutStore final : public ImageStore {
 
   ImageSpec image_;
   std::unique_ptr<Files> files_;
+  bool looked_ = false;
+  std::vector<oci::Descriptor> around_;
+  std::vector<std::pair<std::string, oci::Descriptor>> referring_;  ///< by what they refer to
 };
 
 }  // namespace

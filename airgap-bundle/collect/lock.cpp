@@ -3,9 +3,14 @@
 #include <fmt/format.h>
 
 #include "airgap-bundle/collect/charts.hpp"
+#include "airgap-bundle/collect/fetch.hpp"
 #include "airgap-bundle/collect/files.hpp"
 #include "airgap-bundle/collect/import.hpp"
 #include "airgap-bundle/collect/layer.hpp"
+#include "airgap-bundle/collect/rate.hpp"
+#include "airgap-bundle/collect/reuse.hpp"
+#include "airgap-bundle/supply/policy.hpp"
+#include "core/clock.hpp"
 #include "core/json.hpp"
 
 namespace bedplate::collect {
@@ -42,6 +47,31 @@ Result<std::map<std::string, LockedContent>> parse_contents(const Json& root,
   return out;
 }
 
+Json referrers_json(const std::vector<ReferrerKey>& referrers) {
+  Json out = Json::array();
+  for (const auto& key : referrers) {
+    out.push_back({{"subject", key.subject.str()}, {"digest", key.digest.str()}});
+    if (!key.tag.empty()) out.back()["tag"] = key.tag;
+  }
+  return out;
+}
+
+/// Absent: nothing refers to the image.
+Result<std::vector<ReferrerKey>> parse_referrers(const Json& image) {
+  std::vector<ReferrerKey> out;
+  const auto found = image.find("referrers");
+  if (found == image.end()) return out;
+  if (!found->is_array()) return fail(ErrorKind::invalid, "'referrers' must be a list");
+  for (const auto& item : *found) {
+    ReferrerKey key;
+    BP_TRY(key.subject, digest_of(item, "subject"));
+    BP_TRY(key.digest, digest_of(item, "digest"));
+    key.tag = json_string_or(item, "tag", "");
+    out.push_back(std::move(key));
+  }
+  return out;
+}
+
 Result<Lock> parse_checked(const Json& root) {
   if (json_string_or(root, "kind", "") != "BundleLock") {
     return fail(ErrorKind::invalid, "this is not a bundle's lock");
@@ -56,11 +86,19 @@ Result<Lock> parse_checked(const Json& root) {
     BP_TRY_DURING(image.digest, "reading " + name, digest_of(value, "digest"));
     BP_TRY_DURING(image.manifest, "reading " + name, digest_of(value, "manifest"));
     BP_TRY_DURING(image.size, "reading " + name, json_uint(value, "size"));
-    lock.images[name] = image;
+    BP_TRY_DURING(image.referrers, "reading " + name, parse_referrers(value));
+    lock.images[name] = std::move(image);
   }
   BP_TRY(lock.trees, parse_contents(root, "trees"));
   BP_TRY(lock.files, parse_contents(root, "files"));
   BP_TRY(lock.charts, parse_contents(root, "charts"));
+  // Locks of before there were packages have none.
+  const auto packages = root.find("packages");
+  if (packages == root.end()) return lock;
+  if (!packages->is_object()) return fail(ErrorKind::invalid, "'packages' must be a map");
+  for (const auto& [name, value] : packages->items()) {
+    BP_TRY_DURING(lock.packages[name], "reading " + name, parse_packages_json(value));
+  }
   return lock;
 }
 
@@ -81,15 +119,16 @@ Result<LockedContent> content_of(const std::filesystem::path& path) {
   return LockedContent{digest, size};
 }
 
-Result<void> resolve_one(const ImageSpec& image, const std::filesystem::path& root, Lock& lock) {
+Result<void> resolve_one(const ImageSpec& image, const Sources& sources, HttpClient& http,
+                         Lock& lock, std::vector<std::string>& notes) {
   const auto name = image.name.str();
-  const auto path = root / image.source.location;
+  const auto path = sources.root / image.source.location;
   if (image.source.kind == SourceKind::rootfs) {
     BP_TRY(lock.trees[name], rootfs_content(path));
   } else if (image.source.kind == SourceKind::docker_archive) {
     BP_TRY(lock.files[name], content_of(path));
   } else {
-    BP_TRY(lock.images[name], resolve_image(image, root));
+    BP_TRY(lock.images[name], resolve_image(image, sources, http, notes));
   }
   return {};
 }
@@ -101,14 +140,15 @@ std::string Lock::to_text() const {
   for (const auto& [name, image] : images) {
     list[name] = {
         {"digest", image.digest.str()}, {"manifest", image.manifest.str()}, {"size", image.size}};
+    if (!image.referrers.empty()) list[name]["referrers"] = referrers_json(image.referrers);
   }
-  return Json{{"kind", "BundleLock"},
-              {"images", std::move(list)},
-              {"trees", contents_json(trees)},
-              {"files", contents_json(files)},
-              {"charts", contents_json(charts)}}
-             .dump(2) +
-         "\n";
+  Json out{{"kind", "BundleLock"},
+           {"images", std::move(list)},
+           {"trees", contents_json(trees)},
+           {"files", contents_json(files)},
+           {"charts", contents_json(charts)}};
+  for (const auto& [name, content] : packages) out["packages"][name] = packages_json(content);
+  return out.dump(2) + "\n";
 }
 
 Result<Lock> Lock::parse(std::string_view text, std::string_view file_name) {
@@ -130,6 +170,16 @@ Result<void> Lock::check(const std::map<std::string, LockedContent>& locked,
   return changed(name, digest, found->second.digest);
 }
 
+Result<LockedPackages> Lock::locked_packages(const std::string& name, const Json& asked) const {
+  const auto found = packages.find(name);
+  if (found == packages.end()) return unknown(name);
+  if (found->second.asked == asked) return found->second;
+  return fail(ErrorKind::conflict,
+              fmt::format("{} is {} in the specification, and was {} when it was locked", name,
+                          asked.dump(), found->second.asked.dump()),
+              std::string(again));
+}
+
 Result<void> Lock::check_image(const std::string& name, const Digest& digest,
                                const Digest& manifest) const {
   const auto found = images.find(name);
@@ -140,20 +190,44 @@ Result<void> Lock::check_image(const std::string& name, const Digest& digest,
 }
 
 Result<Lock> resolve(const BundleSpec& spec, const std::filesystem::path& root,
-                     const std::filesystem::path& helm, ProcessRunner& runner, Progress* progress) {
+                     const std::filesystem::path& helm, ProcessRunner& runner, Progress* progress,
+                     const Fetching& fetching) {
   Lock lock;
   if (progress != nullptr) progress->begin("resolve", 0);
+  registry::Access access(runner);
+  BP_CHECK(configure(access, spec, root));
+  BP_TRY(const auto policy, supply::Policy::read(spec, root));
+  const Sources sources{root, access, spec.file, &policy};
+  const auto http = make_http_client();
+  std::vector<Error> errors;
+  std::vector<std::string> notes;
   for (const auto& image : spec.images) {
     if (progress != nullptr) progress->begin("resolve " + image.name.str(), 0);
-    BP_CHECK_DURING(
-        fmt::format("resolving image {} ({}:{})", image.name.str(), spec.file, image.line),
-        resolve_one(image, root, lock));
+    if (auto done = resolve_one(image, sources, *http, lock, notes); !done) {
+      errors.push_back(std::move(done).error().during(
+          fmt::format("resolving image {} ({}:{})", image.name.str(), spec.file, image.line)));
+    }
   }
-  BP_TRY(const auto files, ArtifactFiles::expand(spec, root));
+  if (!errors.empty()) return fail(summarize(std::move(errors), spec.images.size()));
+  for (const auto& note : notes) {
+    if (progress != nullptr) progress->note(note);
+  }
+  BP_TRY(auto files, ArtifactFiles::expand(spec, root));
+  SystemClock clock;
+  RateLimit rate(fetching.limit_rate, clock);
+  const Downloads downloads(fetching.cache.empty() ? default_blob_cache() : fetching.cache, rate,
+                            clock, progress);
+  BP_CHECK(files.fetch(files.missing(false), downloads, fetching.workers));
   for (std::size_t i = 0; i < spec.files.size(); ++i) {
     for (const auto& file : files.of(i)) {
       BP_TRY(lock.files[spec.files[i].name + "/" + file.name], content_of(file.path));
     }
+  }
+  for (const auto& packages : spec.packages) {
+    const auto name = artifact_name(packages);
+    BP_TRY_DURING(lock.packages[name],
+                  fmt::format("resolving {} ({}:{})", name, spec.file, packages.line),
+                  solve_packages(packages, root, runner, progress));
   }
   if (!spec.charts.empty()) {
     BP_TRY(const auto program, choose_helm(helm, files));

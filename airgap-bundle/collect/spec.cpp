@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "airgap-bundle/collect/spec_nodes.hpp"
+#include "airgap-bundle/oci/descriptor.hpp"
+#include "airgap-bundle/supply/pattern.hpp"
 #include "core/net.hpp"
 #include "core/yaml.hpp"
 
@@ -74,10 +77,29 @@ ImageConfig parse_config(const YamlNode& node) {
   return config;
 }
 
+void parse_platforms(const YamlNode& node, ImageSpec& image) {
+  image.platform = node["platform"].string(false, "linux/amd64");
+  auto several = node["platforms"].strings();
+  for (const auto& text : several) {
+    if (!oci::Platform::parse(text)) node["platforms"].finding(text + " is not a platform");
+  }
+  if (several.empty()) return;
+  if (node["platform"].present()) node["platforms"].finding("give it or `platform`, not both");
+  image.platform = several.front();
+  if (several.size() == 1) return;
+  if (image.source.kind == SourceKind::rootfs || image.source.kind == SourceKind::docker_archive) {
+    node["platforms"].finding("such a source has one platform only");
+  }
+  image.platforms = std::move(several);
+}
+
+}  // namespace
+
 ImageSpec parse_image(const YamlNode& node) {
   ImageSpec image;
   image.line = node.line();
-  node.expect_map({"name", "source", "config", "annotations", "platform", "plainHTTP"});
+  node.expect_map({"name", "source", "config", "annotations", "platform", "platforms", "plainHTTP",
+                   "referrers"});
   if (!node.is_map()) return image;
   const auto name = node["name"].string();
   if (auto parsed = oci::Reference::parse(name)) {
@@ -92,9 +114,15 @@ ImageSpec parse_image(const YamlNode& node) {
     node["config"].finding("is for rootfs: sources only; other images bring their own");
   }
   image.annotations = parse_annotations(node["annotations"]);
-  image.platform = node["platform"].string(false, "linux/amd64");
+  parse_platforms(node, image);
+  const auto mode = node["referrers"].choice({"all", "signatures", "none"}, false, "all");
+  image.referrers = mode == "none"         ? ReferrerMode::none
+                    : mode == "signatures" ? ReferrerMode::signatures
+                                           : ReferrerMode::all;
   return image;
 }
+
+namespace {
 
 FilesSpec parse_files(const YamlNode& node) {
   FilesSpec out;
@@ -108,10 +136,7 @@ FilesSpec parse_files(const YamlNode& node) {
   out.annotations = parse_annotations(node["annotations"]);
   const auto files = node["files"].list();
   if (files.empty()) node["files"].finding("must list at least one file");
-  for (const auto& item : files) {
-    item.expect_map({"path", "to"});
-    out.files.push_back({item["path"].string(), item["to"].string()});
-  }
+  for (const auto& item : files) out.files.push_back(parse_file(item));
   return out;
 }
 
@@ -130,6 +155,8 @@ void parse_chart_source(const YamlNode& node, ChartSpec& chart) {
   }
 }
 
+}  // namespace
+
 ChartSpec parse_chart(const YamlNode& node) {
   ChartSpec chart;
   chart.line = node.line();
@@ -147,6 +174,58 @@ ChartSpec parse_chart(const YamlNode& node) {
   return chart;
 }
 
+namespace {
+
+RegistrySpec parse_registry(const YamlNode& node) {
+  RegistrySpec out;
+  node.expect_map({"host", "plainHTTP", "ca", "clientCertificate", "clientKey", "mirrors"});
+  if (!node.is_map()) return out;
+  out.host = node["host"].string();
+  if (node["host"].present() && !oci::Reference::parse(out.host + "/repository:tag")) {
+    node["host"].finding("must be a host, with a port if it is not the usual one");
+  }
+  out.plain_http = node["plainHTTP"].boolean(false);
+  out.ca = node["ca"].string(false);
+  out.certificate = node["clientCertificate"].string(false);
+  out.key = node["clientKey"].string(false);
+  if (out.certificate.empty() != out.key.empty()) {
+    node.finding("clientCertificate and clientKey belong together");
+  }
+  out.mirrors = node["mirrors"].strings();
+  for (const auto& mirror : out.mirrors) {
+    if (!oci::Reference::parse(mirror + "/repository:tag")) {
+      node["mirrors"].finding(mirror + " is not of the form HOST[:PORT][/PREFIX]");
+    }
+  }
+  return out;
+}
+
+PolicySpec parse_policy(const YamlNode& node, const std::vector<ImageSpec>& images) {
+  constexpr std::string_view attestation = "attestation:";
+  PolicySpec out;
+  out.line = node.line();
+  node.expect_map({"images", "keys", "require"});
+  if (!node.is_map()) return out;
+  out.images = node["images"].string();
+  out.keys = node["keys"].strings();
+  if (out.keys.empty()) node["keys"].finding("must list at least one public key");
+  const auto require = node["require"].string(false, "signature");
+  if (require.starts_with(attestation)) out.attestation = require.substr(attestation.size());
+  if (require != "signature" && out.attestation.empty()) {
+    node["require"].finding("must be signature, or attestation: and a predicate type");
+  }
+  for (const auto& image : images) {
+    if (image.source.kind == SourceKind::docker_archive && supply::means(out.images, image.name)) {
+      node["images"].finding(image.name.str() +
+                             " comes from a docker archive, which carries no signatures: take it "
+                             "from a registry or an OCI layout");
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 AllowMissingSpec parse_allowance(const YamlNode& node) {
   AllowMissingSpec out;
   node.expect_map({"image", "reason"});
@@ -160,13 +239,12 @@ AllowMissingSpec parse_allowance(const YamlNode& node) {
   return out;
 }
 
-}  // namespace
-
 Result<BundleSpec> parse_spec(std::string_view text, std::string_view file_name) {
   BP_TRY(const auto root, YamlNode::parse(text, file_name));
   BundleSpec spec;
   spec.file = file_name;
-  root.expect_map({"kind", "name", "version", "images", "files", "charts", "allowMissing"});
+  root.expect_map({"kind", "name", "version", "images", "files", "charts", "allowMissing",
+                   "registries", "policy", "packages", "catalog"});
   if (root.is_map()) {
     (void)root["kind"].choice({"Bundle"}, true);
     spec.name = root["name"].string();
@@ -192,8 +270,20 @@ Result<BundleSpec> parse_spec(std::string_view text, std::string_view file_name)
     for (const auto& item : root["allowMissing"].list()) {
       spec.allow_missing.push_back(parse_allowance(item));
     }
-    if (spec.images.empty() && spec.files.empty() && spec.charts.empty()) {
-      root.finding("must list something under images, files or charts");
+    for (const auto& item : root["registries"].list()) {
+      spec.registries.push_back(parse_registry(item));
+      if (!names.insert("registry " + spec.registries.back().host).second) {
+        item["host"].finding(spec.registries.back().host + " is listed twice");
+      }
+    }
+    for (const auto& item : root["policy"].list()) {
+      spec.policy.push_back(parse_policy(item, spec.images));
+    }
+    parse_packages_and_catalogs(root, spec);
+    check_plain_http(root, spec);
+    if (spec.images.empty() && spec.files.empty() && spec.charts.empty() && spec.packages.empty() &&
+        spec.catalogs.empty()) {
+      root.finding("must list something under images, files, charts, packages or catalog");
     }
   }
   BP_CHECK(report_findings(root.findings()));

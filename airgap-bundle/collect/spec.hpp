@@ -2,11 +2,13 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "airgap-bundle/oci/reference.hpp"
+#include "core/digest.hpp"
 #include "core/result.hpp"
 
 namespace bedplate::collect {
@@ -30,18 +32,28 @@ struct ImageConfig {
   std::string working_dir;
 };
 
+/// What is carried along of what refers to an image.
+enum class ReferrerMode { all, signatures, none };
+
 struct ImageSpec {
   oci::Reference name;
   ImageSource source;
   ImageConfig config;
   std::map<std::string, std::string> annotations;
   std::string platform = "linux/amd64";
+  std::vector<std::string> platforms;  ///< several: the name stands for the index over them
+  ReferrerMode referrers = ReferrerMode::all;
   int line = 0;
 };
 
 struct FileSpec {
-  std::string path;  ///< file or folder below the root
-  std::string to;    ///< path in the artifact
+  std::string path;              ///< file or folder below the root; empty: fetched from `url`
+  std::string to;                ///< path in the artifact
+  std::string url;               ///< http(s)://…
+  std::optional<Digest> digest;  ///< of the file; with `url` only
+  std::optional<unsigned> mode;  ///< permission bits; else the file's own, or 0644
+  bool plain_http = false;       ///< the specification allows this URL without TLS
+  int line = 0;
 };
 
 struct FilesSpec {
@@ -65,10 +77,57 @@ struct ChartSpec {
   int line = 0;
 };
 
+/// How a registry is reached, where the usual way does not do.
+struct RegistrySpec {
+  std::string host;                  ///< "registry.example:5000"
+  bool plain_http = false;           ///< without TLS
+  std::string ca;                    ///< PEM file below the root; empty: the system's authorities
+  std::string certificate;           ///< client certificate, PEM file below the root
+  std::string key;                   ///< its private key
+  std::vector<std::string> mirrors;  ///< "host[:port][/prefix]", asked first, in this order
+};
+
+enum class PackageBase { none, minbase, list, installed };
+
+/// Debian packages with what they depend on: carried as an apt repository.
+struct PackagesSpec {
+  std::string name;
+  std::string version;  ///< empty: the bundle's
+  std::string suite;
+  std::vector<std::string> components;
+  std::string mirror;
+  std::string security_mirror;        ///< empty: none
+  bool updates = true;                ///< also <suite>-updates
+  std::string keyring;                ///< path below the root, or absolute
+  std::vector<std::string> packages;  ///< "name" or "name=version"
+  PackageBase base = PackageBase::minbase;
+  std::vector<std::string> base_packages;  ///< of PackageBase::list
+  std::string installed;                   ///< dpkg status file below the root
+  std::vector<std::string> architectures;
+  bool recommends = false;
+  int line = 0;
+};
+
+/// Components of a catalog, for one profile.
+struct CatalogSpec {
+  std::string path;  ///< folder below the root
+  std::string profile;
+  std::vector<std::string> components;
+  int line = 0;
+};
+
 /// An image that something names and that is left out on purpose.
 struct AllowMissingSpec {
   oci::Reference image;
   std::string reason;
+};
+
+/// Whose signature images must have, or they are not taken.
+struct PolicySpec {
+  std::string images;             ///< pattern, see supply::means()
+  std::vector<std::string> keys;  ///< public keys in PEM, files below the root
+  std::string attestation;        ///< its in-toto predicate type; empty: a signature is asked for
+  int line = 0;
 };
 
 /// `kind: Bundle`: what a bundle is made of.
@@ -80,6 +139,10 @@ struct BundleSpec {
   std::vector<FilesSpec> files;
   std::vector<ChartSpec> charts;
   std::vector<AllowMissingSpec> allow_missing;
+  std::vector<RegistrySpec> registries;
+  std::vector<PolicySpec> policy;
+  std::vector<PackagesSpec> packages;
+  std::vector<CatalogSpec> catalogs;  ///< load_spec() puts what they stand for into the others
 };
 
 /// ErrorKind::invalid lists every finding with file, line and field.

@@ -73,7 +73,7 @@ TEST(BundleSpec, AllFindingsAtOnce) {
 }
 
 TEST(BundleSpec, Refuses) {
-  EXPECT_THAT(problem(""), HasSubstr("images, files or charts"));
+  EXPECT_THAT(problem(""), HasSubstr("images, files, charts, packages or catalog"));
   EXPECT_THAT(problem("images: [{name: 'r.example/a:1', source: 'rootfs:x'}, "
                       "{name: 'r.example/a:1', source: 'rootfs:y'}]\n"),
               HasSubstr("twice"));
@@ -81,6 +81,49 @@ TEST(BundleSpec, Refuses) {
               HasSubstr("rootfs: sources only"));
   EXPECT_THAT(problem("files: [{name: a, version: '1', files: []}]\n"), HasSubstr("at least one"));
   EXPECT_FALSE(parse_spec("kind: Site\nname: a\nversion: '1'\n", "x"));
+}
+
+TEST(BundleSpec, PlatformsAndReferrers) {
+  const auto spec = parse_spec(std::string(head) + R"(images:
+  - {name: "r.example/a:1", platforms: [linux/amd64, linux/arm64/v8], referrers: signatures}
+  - {name: "r.example/b:1", platforms: [linux/arm/v7], referrers: none}
+  - {name: "r.example/c:1"}
+)",
+                               "bundle.yaml");
+  ASSERT_TRUE(spec) << spec.error().render();
+  EXPECT_THAT(spec->images[0].platforms, ElementsAre("linux/amd64", "linux/arm64/v8"));
+  EXPECT_EQ(spec->images[0].referrers, ReferrerMode::signatures);
+  EXPECT_EQ(spec->images[1].platform, "linux/arm/v7");
+  EXPECT_TRUE(spec->images[1].platforms.empty());
+  EXPECT_EQ(spec->images[1].referrers, ReferrerMode::none);
+  EXPECT_EQ(spec->images[2].referrers, ReferrerMode::all);
+  EXPECT_THAT(problem("images: [{name: 'r.example/a:1', platform: a/b, platforms: [a/b, x]}]\n"),
+              testing::AllOf(HasSubstr("not both"), HasSubstr("x is not a platform")));
+  EXPECT_THAT(problem("images: [{name: 'r.example/a:1', source: 'rootfs:x', "
+                      "platforms: [linux/amd64, linux/arm64]}]\n"),
+              HasSubstr("one platform only"));
+  EXPECT_THAT(problem("images: [{name: 'r.example/a:1', referrers: some}]\n"),
+              HasSubstr("signatures"));
+}
+
+TEST(BundleSpec, Policy) {
+  const std::string images = "images: [{name: 'r.example/a:1'}]\n";
+  const auto spec = parse_spec(
+      std::string(head) + images +
+          "policy:\n  - {images: 'r.example/**', keys: [a.pub, b.pub]}\n"
+          "  - {images: '**', keys: [a.pub], require: 'attestation:https://slsa.dev/x'}\n",
+      "bundle.yaml");
+  ASSERT_TRUE(spec) << spec.error().render();
+  EXPECT_EQ(spec->policy[0].images, "r.example/**");
+  EXPECT_THAT(spec->policy[0].keys, ElementsAre("a.pub", "b.pub"));
+  EXPECT_EQ(spec->policy[0].attestation, "");
+  EXPECT_EQ(spec->policy[1].attestation, "https://slsa.dev/x");
+  EXPECT_THAT(problem(images + "policy: [{images: '**'}]\n"), HasSubstr("at least one public"));
+  EXPECT_THAT(problem(images + "policy: [{images: '**', keys: [a], require: 'attestation:'}]\n"),
+              HasSubstr("predicate type"));
+  EXPECT_THAT(problem("images: [{name: 'r.example/a:1', source: 'docker-archive:x.tar'}]\n"
+                      "policy: [{images: 'r.example/*', keys: [a]}]\n"),
+              HasSubstr("carries no signatures"));
 }
 
 }  // namespace

@@ -5,6 +5,12 @@
 #include "core/json.hpp"
 
 namespace bedplate::oci {
+namespace {
+
+/// No blob is larger. What claims to be would overflow the sums of sizes.
+constexpr std::uint64_t largest_blob = 16ULL << 40;
+
+}  // namespace
 
 Result<Platform> Platform::parse(std::string_view text) {
   const auto slash = text.find('/');
@@ -16,7 +22,7 @@ Result<Platform> Platform::parse(std::string_view text) {
     platform.architecture = rest.substr(0, second);
     if (second != std::string_view::npos) platform.variant = rest.substr(second + 1);
   }
-  if (platform.os.empty() || platform.architecture.empty() ||
+  if (platform.os.empty() || platform.architecture.empty() || text.ends_with('/') ||
       platform.variant.find('/') != std::string::npos) {
     return fail(ErrorKind::invalid, fmt::format("'{}' is not a platform", text),
                 "write it as system/architecture, for example linux/amd64");
@@ -76,6 +82,10 @@ Result<Descriptor> parse_descriptor(const nlohmann::json& value) {
   BP_TRY(const auto digest, json_string(value, "digest"));
   BP_TRY(descriptor.digest, Digest::parse(digest));
   BP_TRY(descriptor.size, json_uint(value, "size"));
+  if (descriptor.size > largest_blob) {
+    return fail(ErrorKind::invalid, fmt::format("{} is said to have {} bytes; {} are allowed",
+                                                digest, descriptor.size, largest_blob));
+  }
   if (descriptor.media_type.find("foreign") != std::string::npos ||
       descriptor.media_type.find("nondistributable") != std::string::npos) {
     return fail(ErrorKind::unsupported,

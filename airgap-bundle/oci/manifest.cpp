@@ -1,5 +1,6 @@
 #include "airgap-bundle/oci/manifest.hpp"
 
+#include <ranges>
 #include <set>
 
 #include <fmt/format.h>
@@ -27,6 +28,24 @@ Result<std::vector<Descriptor>> parse_descriptors(const Json& object, const char
     out.push_back(std::move(descriptor));
   }
   return out;
+}
+
+bool is_attestation(const Descriptor& child) {
+  return child.annotations.contains(std::string(annotation::docker_reference_type));
+}
+
+/// What images for an architecture are built for when they do not say (containerd's `platforms`).
+std::string_view usual_variant(std::string_view architecture) {
+  if (architecture == "arm64") return "v8";
+  return architecture == "arm" ? "v7" : "";
+}
+
+/// How well what is offered is what is wanted; 0: not at all.
+int fitness(const Platform& offered, const Platform& wanted) {
+  if (!offered.matches(wanted)) return 0;
+  if (offered.variant == wanted.variant) return 3;
+  const auto& said = wanted.variant.empty() ? offered.variant : wanted.variant;
+  return said == usual_variant(wanted.architecture) ? 2 : 1;
 }
 
 }  // namespace
@@ -73,17 +92,45 @@ Result<Descriptor> choose_child(std::string_view index, const Platform& platform
   BP_TRY(const auto value, parse_document(index));
   BP_TRY(const auto children, parse_descriptors(value, "manifests"));
   std::set<std::string> known;
+  const Descriptor* best = nullptr;
   for (const auto& child : children) {
-    if (!child.platform) continue;
-    if (child.platform->matches(platform)) return child;
+    if (!child.platform || is_attestation(child)) continue;
+    const int fits = fitness(*child.platform, platform);
+    if (fits > 0 && (best == nullptr || fits > fitness(*best->platform, platform))) best = &child;
     if (child.platform->os != "unknown") known.insert(child.platform->str());
   }
+  if (best != nullptr) return *best;
   // An index of one image that does not say what it is for: its configuration will.
   if (children.size() == 1 && !children.front().platform) return children.front();
   std::string list;
-  for (const auto& name : known) list += (list.empty() ? "" : ", ") + name;
+  constexpr std::size_t most_names = 20;  // a hint, not a catalogue
+  for (const auto& name : known | std::views::take(most_names)) {
+    list += (list.empty() ? "" : ", ") + name;
+  }
+  if (known.size() > most_names) list += fmt::format(" and {} more", known.size() - most_names);
   return fail(ErrorKind::not_found, fmt::format("the image does not exist for {}", platform.str()),
               list.empty() ? std::string() : fmt::format("it exists for: {}", list));
+}
+
+Result<std::vector<Descriptor>> attestations_of(std::string_view index, const Digest& manifest) {
+  BP_TRY(auto children, listed_descriptors(index));
+  std::erase_if(children, [&](const Descriptor& child) {
+    const auto about = child.annotations.find(std::string(annotation::docker_reference_digest));
+    return !is_attestation(child) || about == child.annotations.end() ||
+           about->second != manifest.str();
+  });
+  return children;
+}
+
+Result<std::vector<Descriptor>> listed_descriptors(std::string_view index) {
+  BP_TRY(const auto value, parse_document(index));
+  std::vector<Descriptor> out;
+  const auto found = value.find("manifests");
+  if (found == value.end() || !found->is_array()) return out;
+  for (const auto& item : *found) {
+    if (auto descriptor = parse_descriptor(item)) out.push_back(std::move(*descriptor));
+  }
+  return out;
 }
 
 Result<void> check_platform(std::string_view config, const Platform& platform) {

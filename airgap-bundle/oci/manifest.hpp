@@ -30,8 +30,18 @@ Result<std::string> manifest_media_type(std::string_view text, std::string_view 
 /// more than most_layers.
 Result<Manifest> parse_manifest(std::string_view text);
 
-/// The one child of an index for that platform. ErrorKind::not_found lists the platforms there are.
+/// The one child of an index for that platform: the one of exactly that variant, else of the usual
+/// one (v8 of arm64, v7 of arm) when either side does not say. What tells about other children is
+/// none. ErrorKind::not_found lists the platforms there are.
 Result<Descriptor> choose_child(std::string_view index, const Platform& platform);
+
+/// The children of an index that are BuildKit's attestations about that manifest
+/// (docs.docker.com, "Image attestation storage").
+Result<std::vector<Descriptor>> attestations_of(std::string_view index, const Digest& manifest);
+
+/// What lists referrers names, the same ones in the same order: those with another digest than
+/// SHA-256 or without a media type are left out, since nobody could check or carry them.
+Result<std::vector<Descriptor>> listed_descriptors(std::string_view index);
 
 /// ErrorKind::invalid when an image's configuration is for another platform.
 Result<void> check_platform(std::string_view config, const Platform& platform);

@@ -27,6 +27,14 @@ inline constexpr std::string_view helm_config = "application/vnd.cncf.helm.confi
 inline constexpr std::string_view helm_chart =
     "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
+/// What is signed about images: cosign's first form (cosign's SIGNATURE_SPEC.md), DSSE envelopes,
+/// and sigstore's bundles, whose version follows the prefix.
+inline constexpr std::string_view simple_signing =
+    "application/vnd.dev.cosign.simplesigning.v1+json";
+inline constexpr std::string_view dsse = "application/vnd.dsse.envelope.v1+json";
+inline constexpr std::string_view sigstore_bundle = "application/vnd.dev.sigstore.bundle";
+inline constexpr std::string_view notary_signature = "application/vnd.cncf.notary.signature";
+
 inline constexpr std::string_view files = "application/vnd.bedplate.files.v1";
 inline constexpr std::string_view file = "application/vnd.bedplate.file.v1";
 inline constexpr std::string_view file_zstd = "application/vnd.bedplate.file.v1+zstd";
@@ -41,6 +49,13 @@ inline constexpr std::string_view title = "org.opencontainers.image.title";
 inline constexpr std::string_view ref_name = "org.opencontainers.image.ref.name";
 inline constexpr std::string_view containerd_name = "io.containerd.image.name";
 inline constexpr std::string_view provenance = "dev.bedplate.provenance";
+/// On an image of a bundle: the index that its manifest was chosen from.
+inline constexpr std::string_view upstream_index = "dev.bedplate.upstream-index";
+/// base64, on a layer of media::simple_signing.
+inline constexpr std::string_view cosign_signature = "dev.cosignproject.cosign/signature";
+/// BuildKit's, on a child of an index that tells about another child.
+inline constexpr std::string_view docker_reference_type = "vnd.docker.reference.type";
+inline constexpr std::string_view docker_reference_digest = "vnd.docker.reference.digest";
 }  // namespace annotation
 
 }  // namespace bedplate::oci

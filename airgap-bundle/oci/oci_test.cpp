@@ -54,11 +54,76 @@ TEST(Index, ChoosesThePlatform) {
   EXPECT_EQ(missing.error().hint, "it exists for: linux/amd64, linux/arm64");
 }
 
+Json variant(const char* architecture, const char* name, char digit) {
+  auto out = child("linux", architecture, digit);
+  if (*name != '\0') out["platform"]["variant"] = name;
+  return out;
+}
+
+TEST(Index, ChoosesTheVariant) {
+  const auto chosen = [](const Json& children, const char* platform) {
+    const auto found =
+        choose_child(Json{{"manifests", children}}.dump(), *Platform::parse(platform));
+    return found ? found->digest.hex().substr(0, 1) : found.error().hint;
+  };
+  const auto arm = Json::array({variant("arm", "v5", '5'), variant("arm", "", '1'),
+                                variant("arm", "v6", '6'), variant("arm", "v7", '7')});
+  EXPECT_EQ(chosen(arm, "linux/arm/v7"), "7");
+  EXPECT_EQ(chosen(arm, "linux/arm/v6"), "6");
+  EXPECT_EQ(chosen(arm, "linux/arm"), "1");
+  const auto pair = Json::array({variant("arm", "v6", '6'), variant("arm", "v7", '7')});
+  EXPECT_EQ(chosen(pair, "linux/arm"), "7") << "the usual one";
+  EXPECT_EQ(chosen(pair, "linux/arm/v5"), "it exists for: linux/arm/v6, linux/arm/v7");
+  const auto arm64 = Json::array({variant("arm64", "v9", '9'), variant("arm64", "v8", '8')});
+  EXPECT_EQ(chosen(arm64, "linux/arm64/v8"), "8");
+  EXPECT_EQ(chosen(arm64, "linux/arm64"), "8");
+  EXPECT_EQ(chosen(Json::array({variant("arm64", "", '1')}), "linux/arm64/v8"), "1");
+}
+
+TEST(Index, WhatTellsAboutOthersIsNoImage) {
+  // Some builders give an attestation the platform of what it is about.
+  auto attestation = child("linux", "amd64", '1');
+  attestation["annotations"] = {
+      {annotation::docker_reference_type, "attestation-manifest"},
+      {annotation::docker_reference_digest, "sha256:" + std::string(64, '2')}};
+  const auto text =
+      Json{{"manifests", {attestation, child("linux", "amd64", '2'), child("linux", "arm64", '3')}}}
+          .dump();
+  const auto chosen = choose_child(text, {"linux", "amd64", ""});
+  ASSERT_TRUE(chosen);
+  EXPECT_EQ(chosen->digest.hex(), std::string(64, '2'));
+  const auto about = attestations_of(text, chosen->digest);
+  ASSERT_TRUE(about);
+  ASSERT_EQ(about->size(), 1U);
+  EXPECT_EQ(about->front().digest.hex(), std::string(64, '1'));
+  const auto other = attestations_of(text, *Digest::parse("sha256:" + std::string(64, '3')));
+  ASSERT_TRUE(other);
+  EXPECT_TRUE(other->empty());
+}
+
+TEST(Index, ListsWhatCanBeCarried) {
+  auto other = child("linux", "amd64", '2');
+  other["digest"] = "sha512:" + std::string(128, '2');
+  const auto listed = listed_descriptors(
+      Json{{"manifests", {child("linux", "amd64", '1'), other, Json("no descriptor")}}}.dump());
+  ASSERT_TRUE(listed);
+  EXPECT_EQ(listed->size(), 1U);
+  EXPECT_TRUE(listed_descriptors("{}")->empty());
+  EXPECT_FALSE(listed_descriptors("<html>"));
+}
+
 TEST(Manifest, Schema1IsUnsupported) {
-  const auto type = manifest_media_type(R"({"schemaVersion": 1, "fsLayers": []})", "");
-  ASSERT_FALSE(type);
-  EXPECT_EQ(type.error().kind, ErrorKind::unsupported);
-  EXPECT_THAT(type.error().hint, HasSubstr("skopeo copy"));
+  const std::vector<std::pair<std::string, std::string_view>> cases{
+      {R"({"schemaVersion": 1, "fsLayers": []})", ""},
+      {"{}", media::docker_schema1},
+      {"{}", media::docker_schema1_signed},
+      {R"({"mediaType": "application/vnd.docker.distribution.manifest.v1+prettyjws"})", ""}};
+  for (const auto& [text, announced] : cases) {
+    const auto type = manifest_media_type(text, announced);
+    ASSERT_FALSE(type) << text;
+    EXPECT_EQ(type.error().kind, ErrorKind::unsupported);
+    EXPECT_THAT(type.error().hint, HasSubstr("skopeo copy --format oci"));
+  }
 }
 
 TEST(Manifest, MediaTypeMayBeLeftOut) {
@@ -70,13 +135,20 @@ TEST(Manifest, MediaTypeMayBeLeftOut) {
   EXPECT_FALSE(manifest_media_type("[]", ""));
 }
 
-TEST(Manifest, ForeignLayersAreUnsupported) {
-  Json layer = child("linux", "amd64", '4');
-  layer["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-  const Json manifest{{"config", child("linux", "amd64", '5')}, {"layers", {layer}}};
-  const auto parsed = parse_manifest(manifest.dump());
-  ASSERT_FALSE(parsed);
-  EXPECT_EQ(parsed.error().kind, ErrorKind::unsupported);
+TEST(Manifest, LayersThatMayNotBeCopiedAreUnsupported) {
+  for (const auto* type : {"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                           "application/vnd.oci.image.layer.nondistributable.v1.tar",
+                           "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+                           "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"}) {
+    Json layer = child("linux", "amd64", '4');
+    layer["mediaType"] = type;
+    const Json manifest{{"config", child("linux", "amd64", '5')}, {"layers", {layer}}};
+    const auto parsed = parse_manifest(manifest.dump());
+    ASSERT_FALSE(parsed) << type;
+    EXPECT_EQ(parsed.error().kind, ErrorKind::unsupported);
+    EXPECT_THAT(parsed.error().what, HasSubstr(type));
+    EXPECT_THAT(parsed.error().hint, HasSubstr("choose an image without them"));
+  }
 }
 
 TEST(Manifest, ConfigurationOfAnotherPlatformIsRefused) {
@@ -89,7 +161,7 @@ TEST(Manifest, ConfigurationOfAnotherPlatformIsRefused) {
 
 TEST(Platform, Parses) {
   EXPECT_EQ(Platform::parse("linux/arm64/v8")->str(), "linux/arm64/v8");
-  for (const auto* text : {"linux", "", "/", "linux/", "a/b/c/d"})
+  for (const auto* text : {"linux", "", "/", "linux/", "a/b/c/d", "a/b/"})
     EXPECT_FALSE(Platform::parse(text));
   EXPECT_TRUE((Platform{"linux", "arm", "v7"}).matches({"linux", "arm", ""}));
   EXPECT_FALSE((Platform{"linux", "arm", "v7"}).matches({"linux", "arm", "v6"}));

@@ -14,8 +14,18 @@ std::unexpected<Error> bad(std::string_view text, std::string_view why) {
               "write it as registry/repository:tag, such as docker.io/library/busybox:1.36");
 }
 
-bool matches(const std::string& text, const char* pattern) {
-  return std::regex_match(text, std::regex(pattern));
+// Compiled once: a chart's output has thousands of words that might be references.
+const std::regex& tag_pattern() {
+  static const std::regex pattern("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}");
+  return pattern;
+}
+const std::regex& host_pattern() {
+  static const std::regex pattern("[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?");
+  return pattern;
+}
+const std::regex& repository_pattern() {
+  static const std::regex pattern("[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*");
+  return pattern;
 }
 
 }  // namespace
@@ -37,16 +47,15 @@ Result<Reference> Reference::parse(std::string_view text) {
   if (const auto colon = rest.rfind(':'); colon != std::string_view::npos) {
     out.tag = rest.substr(colon + 1);
     rest = rest.substr(0, colon);
-    if (!matches(out.tag, "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"))
-      return bad(text, "the tag is wrong");
+    if (!std::regex_match(out.tag, tag_pattern())) return bad(text, "the tag is wrong");
   }
   out.repository = rest;
   const bool host =
       out.registry.find_first_of(".:") != std::string::npos || out.registry == "localhost";
-  if (!host || !matches(out.registry, "[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?")) {
+  if (!host || !std::regex_match(out.registry, host_pattern())) {
     return bad(text, fmt::format("'{}' is not a registry's host name", out.registry));
   }
-  if (!matches(out.repository, "[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")) {
+  if (!std::regex_match(out.repository, repository_pattern())) {
     return bad(text, "the repository is wrong");
   }
   if (out.tag.empty() && !out.digest) return bad(text, "it has neither tag nor digest");

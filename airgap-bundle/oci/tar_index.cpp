@@ -16,18 +16,22 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t block_size = 512;
 constexpr std::size_t most_members = 200'000;
 constexpr std::uint64_t longest_extension = 1 << 20;
+constexpr std::size_t longest_path = 4096;  // of Linux, too
 
 std::string_view field(std::string_view block, std::size_t at, std::size_t length) {
   const auto text = block.substr(at, length);
   return text.substr(0, text.find('\0'));
 }
 
-/// Octal, or GNU's base-256 when the first bit is set.
+/// Octal, or GNU's base-256 when the first bit is set. Nothing for what is no number, is negative
+/// or does not fit.
 std::optional<std::uint64_t> number(std::string_view text) {
   if (text.empty()) return 0;
   std::uint64_t value = 0;
   if ((static_cast<unsigned char>(text[0]) & 0x80U) != 0) {
-    for (const char c : text.substr(text.size() - 8)) {
+    if (text[0] != '\x80') return std::nullopt;
+    for (const char c : text.substr(1)) {
+      if (value >> 56U != 0) return std::nullopt;
       value = value << 8U | static_cast<unsigned char>(c);
     }
     return value;
@@ -74,7 +78,10 @@ Result<void> parse_pax(std::string_view records, Extension& out) {
     if (key == "linkpath") out.link = value;
     if (key == "size") {
       std::uint64_t size = 0;
-      std::from_chars(value.data(), value.data() + value.size(), size);
+      const auto read = std::from_chars(value.data(), value.data() + value.size(), size);
+      if (read.ec != std::errc{} || read.ptr != value.data() + value.size()) {
+        return fail(ErrorKind::corrupt, "a pax header has a size that is no number");
+      }
       out.size = size;
     }
     records.remove_prefix(length);
@@ -145,8 +152,10 @@ Result<TarIndex> TarIndex::read(const fs::path& path) {
         block.compare(257, 6, std::string_view("ustar\0", 6)) == 0 && !prefix.empty()) {
       name = std::string(prefix) + "/" + name;
     }
-    name = normal(next.path.value_or(name));
+    name = next.path.value_or(name);
     const auto link = next.link.value_or(std::string(field(block, 157, 100)));
+    if (name.size() > longest_path || link.size() > longest_path) return broken(at);
+    name = normal(name);
     next = {};
     if (type == '0' || type == '\0') index.files_[name] = {content, *size};
     if (type == '1') index.links_[name] = normal(link);

@@ -1,5 +1,8 @@
 #include "airgap-bundle/oci/tar_index.hpp"
 
+#include <optional>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -96,6 +99,31 @@ TEST_F(TarIndexTest, CutOrDamagedArchivesAreCorrupt) {
   damaged[0] = static_cast<char>(damaged[0] ^ 1);
   put(file(), damaged);
   EXPECT_EQ(TarIndex::read(file()).error().kind, ErrorKind::corrupt);
+}
+
+/// A header whose checksum field is as given, for a member of that size field.
+std::string header(std::string_view size, std::optional<std::string> checksum = {}) {
+  std::string block(512, '\0');
+  block.replace(0, 4, "name");
+  block.replace(124, size.size(), size);
+  block.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const char c : block) sum += static_cast<unsigned char>(c);
+  block.replace(148, 8, checksum.value_or(fmt::format("{:06o}", sum) + std::string("\0 ", 2)));
+  return block + std::string(1024, '\0');
+}
+
+TEST_F(TarIndexTest, NumbersThatAreNoneAreCorrupt) {
+  put(file(), header("00000000000"));
+  EXPECT_TRUE(TarIndex::read(file()));
+  for (const auto& text :
+       {header(std::string(12, '\xff')), header("\x80" + std::string(11, '\xff')), header("9"),
+        header("0", "\x80" + std::string(7, '\0')), header("77777777777")}) {
+    put(file(), text);
+    const auto index = TarIndex::read(file());
+    ASSERT_FALSE(index);
+    EXPECT_EQ(index.error().kind, ErrorKind::corrupt);
+  }
 }
 
 }  // namespace
