@@ -2,37 +2,18 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "airgap-bundle/oci/descriptor.hpp"
 #include "airgap-bundle/oci/reference.hpp"
-#include "airgap-bundle/registry/credentials.hpp"
-#include "core/clock.hpp"
+#include "airgap-bundle/registry/session.hpp"
 #include "core/http_client.hpp"
 #include "core/result.hpp"
 
 namespace bedplate::registry {
-
-/// What a registry asks for: Basic (RFC 7617), or a bearer token of distribution's token
-/// authentication (RFC 6750).
-struct Challenge {
-  bool basic = false;
-  std::string realm;
-  std::string service;
-  std::string scope;
-};
-/// From a WWW-Authenticate header; ErrorKind::unsupported for other schemes.
-Result<Challenge> parse_challenge(std::string_view header);
-
-struct ClientOptions {
-  bool plain_http = false;
-  std::optional<Credential> credential;  ///< nobody's: asked without an account
-  /// To wait with before a request is repeated; without one nothing is repeated.
-  Clock* clock = nullptr;
-};
 
 /// Reads one repository of a registry (OCI distribution-spec 1.1, pull). Who it is, is said only
 /// when the registry asks, and again when a token has run out. A registry that is busy or away
@@ -51,23 +32,25 @@ class Client {
 
   /// `reference`: a tag or a digest.
   Result<Manifest> manifest(const std::string& reference);
-  /// Feeds the blob's bytes in order. A connection that breaks off is taken up again where it was,
-  /// up to four times.
-  Result<void> blob(const oci::Descriptor& blob, const Sink& sink);
+  /// Feeds the blob's bytes in order, beginning with byte `from`. A connection that breaks off is
+  /// taken up again where it was, up to four times.
+  Result<void> blob(const oci::Descriptor& blob, const Sink& sink, std::uint64_t from = 0);
+  /// What refers to a manifest, all pages ("Listing Referrers"); of a registry without that API,
+  /// what its tag `sha256-<hex>` lists. Nothing is what most images have.
+  Result<std::vector<oci::Descriptor>> referrers(const Digest& subject);
+  /// Any other question to the same registry: path and query, "/v2/…". Statuses of 400 and more are
+  /// answers; refusal() makes an error of one.
+  Result<HttpResponse> get(const std::string& path);
+  Error refusal(const HttpResponse& response, const std::string& what) const {
+    return session_.refusal(response, what);
+  }
+  const oci::Reference& repository() const { return session_.repository(); }
 
  private:
-  Result<HttpResponse> send(HttpRequest request);
-  Result<HttpResponse> send_patiently(const HttpRequest& request);
-  Result<HttpResponse> ask_for_token(const Challenge& challenge);
+  Result<std::vector<oci::Descriptor>> tagged_referrers(const Digest& subject);
   bool knows_ranges(const std::string& url, std::uint64_t at);
-  Result<void> authorize(const std::string& challenge);
-  Error refusal(const HttpResponse& response, const std::string& what) const;
 
-  HttpClient& http_;
-  oci::Reference repository_;
-  ClientOptions options_;
-  std::string base_;           ///< scheme://host/v2/repository
-  std::string authorization_;  ///< the header's value; never logged
+  Session session_;
 };
 
 }  // namespace bedplate::registry

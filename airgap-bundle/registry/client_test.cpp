@@ -237,5 +237,58 @@ TEST(Challenge, Parses) {
   }
 }
 
+constexpr auto subject = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+std::string list_of(char digit) {
+  return R"({"manifests": [{"mediaType": "m", "size": 1, "digest": "sha256:)" +
+         std::string(64, digit) + R"("}]})";
+}
+
+TEST_F(ClientTest, ReferrersOfAllPages) {
+  http_.answers = {
+      {200, {{"link", "</v2/library/a/referrers/x?last=1>; rel=\"next\""}}, list_of('1')},
+      {200, {}, list_of('2')}};
+  const auto found = client_.referrers(*Digest::parse(subject));
+  ASSERT_TRUE(found) << found.error().render();
+  ASSERT_EQ(found->size(), 2U);
+  EXPECT_EQ((*found)[1].digest.hex(), std::string(64, '2'));
+  EXPECT_EQ(http_.requests[0].url,
+            std::string("https://registry-1.docker.io/v2/library/a/referrers/") + subject);
+  EXPECT_EQ(http_.requests[1].url, "https://registry-1.docker.io/v2/library/a/referrers/x?last=1");
+}
+
+TEST_F(ClientTest, ANextPageOnAnotherHostIsNotFollowed) {
+  http_.answers = {{200, {{"link", "<https://evil.example/v2/>; rel=\"next\""}}, list_of('1')}};
+  const auto found = client_.referrers(*Digest::parse(subject));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->size(), 1U);
+  EXPECT_EQ(http_.requests.size(), 1U);
+}
+
+TEST_F(ClientTest, WithoutTheApiTheTagListsReferrers) {
+  for (const auto& absent : {FakeHttp::Answer{404, {}, ""}, FakeHttp::Answer{400, {}, ""},
+                             FakeHttp::Answer{405, {}, ""}, FakeHttp::Answer{501, {}, ""},
+                             FakeHttp::Answer{200, {}, "<html>a page for people</html>"}}) {
+    http_.requests.clear();
+    http_.answers = {absent, {200, {}, list_of('3')}};
+    const auto found = client_.referrers(*Digest::parse(subject));
+    ASSERT_TRUE(found) << absent.status;
+    EXPECT_EQ(found->size(), 1U);
+    EXPECT_THAT(http_.requests[1].url,
+                testing::EndsWith("/manifests/sha256-" + std::string(subject).substr(7)));
+    http_.answers = {absent, {404, {}, ""}};
+    EXPECT_TRUE(client_.referrers(*Digest::parse(subject))->empty());
+  }
+}
+
+TEST_F(ClientTest, ARegistryThatCannotBeAskedIsNotOneWithoutReferrers) {
+  for (const int status : {401, 403, 429, 500, 503}) {
+    http_.answers = {{status, {}, ""}, {404, {}, ""}};
+    const auto found = client_.referrers(*Digest::parse(subject));
+    ASSERT_FALSE(found) << status;
+    EXPECT_FALSE(found.error().hint.empty());
+  }
+}
+
 }  // namespace
 }  // namespace bedplate::registry

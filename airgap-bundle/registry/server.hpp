@@ -1,45 +1,44 @@
 #pragma once
 
-#include <map>
-#include <set>
-#include <string>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "airgap-bundle/bundle/reader.hpp"
+#include "airgap-bundle/registry/server_content.hpp"
 #include "core/http_server.hpp"
 #include "core/result.hpp"
 
 namespace bedplate::registry {
 
-/// A read-only registry over one bundle file (OCI distribution-spec 1.1: pull, content discovery
-/// and referrers). Answers from the file, unpacks nothing. Repositories are known as
+/// A read-only registry over bundle files (OCI distribution-spec 1.1: pull, content discovery and
+/// referrers). Answers from the files, unpacks nothing. Repositories are known as
 /// <repository>?ns=<registry>, as containerd's mirrors ask, and as <registry>/<repository>; without
 /// `ns` also by the bare repository when only one registry has it. Blobs are served by digest to
-/// any repository: the bundle is one trust domain.
+/// any repository: the bundles are one trust domain. May be used by several threads; an answer
+/// keeps the files open that it is sent from, also when the registry is gone.
 class BundleRegistry {
  public:
-  /// The reader must outlive the registry. Reads each manifest once; ErrorKind::corrupt if one is
-  /// not what was signed.
+  /// The reader must outlive the registry and its answers.
   static Result<BundleRegistry> create(const bundle::Reader& reader);
+  /// Several bundles as one: see Content::merge for what wins and what is refused.
+  static Result<BundleRegistry> create(Readers readers);
 
   ServerResponse handle(const ServerRequest& request) const;
+  const Content& content() const { return *content_; }
 
  private:
-  explicit BundleRegistry(const bundle::Reader& reader) : reader_(&reader) {}
-  /// Which of our repositories a request means; empty when none.
-  std::string resolve(const std::string& name, const std::string& registry) const;
-  ServerResponse manifest(const std::string& repository, const std::string& reference) const;
-  ServerResponse blob(const ServerRequest& request, const std::string& text) const;
-  ServerResponse tags(const ServerRequest& request, const std::string& repository) const;
+  explicit BundleRegistry(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
+  ServerResponse manifest(const ServerRequest& request, const Repository& repository,
+                          std::string_view name, std::string_view reference) const;
+  ServerResponse blob(const ServerRequest& request, std::string_view text) const;
+  static ServerResponse tags(const ServerRequest& request, const Repository& repository,
+                             std::string_view name);
+  ServerResponse referrers(const ServerRequest& request, const Repository& repository,
+                           std::string_view subject) const;
 
-  struct Manifest {
-    std::string media_type;
-    std::string content;
-  };
-  const bundle::Reader* reader_;
-  std::map<std::string, std::map<std::string, Digest>> tags_;  ///< "<registry>/<repository>"
-  std::map<std::string, std::set<std::string>> registries_;    ///< by bare repository
-  std::map<Digest, Manifest> manifests_;
+  std::shared_ptr<const Content> content_;
 };
 
 }  // namespace bedplate::registry
