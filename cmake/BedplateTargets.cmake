@@ -39,6 +39,13 @@ if(BEDPLATE_SANITIZE)
     -Wno-maybe-uninitialized)
   target_link_options(bedplate_options INTERFACE -fsanitize=address,undefined)
 endif()
+if(BEDPLATE_FUZZ)
+  target_compile_options(bedplate_options INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+    # libstdc++ 12's own std::stable_sort uses what it calls deprecated.
+    -Wno-deprecated-declarations)
+  target_link_options(bedplate_options INTERFACE -fsanitize=address,undefined)
+endif()
 
 # bedplate_library(<name> SOURCES … LIBS …): a static library with our options.
 function(bedplate_library name)
