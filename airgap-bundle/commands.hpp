@@ -4,7 +4,7 @@
 
 namespace bedplate {
 
-/// `bedplate bundle create|inspect|verify|serve`.
+/// `bedplate bundle …` and `bedplate inventory`.
 void add_bundle_commands(CLI::App& app, Invocation& invocation);
 
 }  // namespace bedplate

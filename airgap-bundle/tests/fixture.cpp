@@ -56,6 +56,7 @@ Result<bundle::Header> BundleTest::try_create(const fs::path& output) {
   options.runner = runner_;
   options.helm = helm_;
   options.lock = lock_;
+  options.cache = cache_;
   BP_TRY(const auto created, collect::create_bundle(spec, options, key_, nullptr));
   return created.header;
 }

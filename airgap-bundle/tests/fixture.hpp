@@ -51,6 +51,7 @@ class BundleTest : public ::testing::Test {
   ProcessRunner* runner_ = nullptr;  ///< without one nothing is rendered and nothing is proved
   fs::path helm_;
   std::optional<collect::Lock> lock_;
+  fs::path cache_;  ///< folder of blobs; empty: none, and nothing may come by URL
 };
 
 /// A byte of the file with some of its bits turned over.

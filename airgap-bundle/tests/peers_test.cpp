@@ -7,6 +7,7 @@
 #include "airgap-bundle/collect/lock.hpp"
 #include "airgap-bundle/registry/server.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
+#include "airgap-bundle/tests/layout.hpp"
 #include "airgap-bundle/tests/programs.hpp"
 #include "core/digest.hpp"
 #include "core/json.hpp"
@@ -240,7 +241,9 @@ class ContainerdTest : public PeerTest {
       EXPECT_THAT(listed, HasSubstr(image.name));
       EXPECT_THAT(listed, HasSubstr(image.digest.str()));
     }
-    EXPECT_THAT(ctr({"images", "check"}), HasSubstr("complete"));
+    const auto checked = ctr({"images", "check"});
+    EXPECT_THAT(checked, HasSubstr("complete"));
+    EXPECT_THAT(checked, ::testing::Not(HasSubstr("incomplete")));
   }
 
   std::optional<Background> daemon_;
@@ -321,6 +324,94 @@ TEST_F(ContainerdTest, TakesAnImageByTheDigestOfItsIndex) {
   ctr({"images", "pull", "--local", "--skip-metadata", "--snapshotter", "native", "--hosts-dir",
        (folder() / "hosts").string(), by_index});
   EXPECT_THAT(ctr({"images", "ls"}), HasSubstr(by_index));
+}
+
+/// Images of two platforms with BuildKit's attestations and a signature about them.
+class AttestedTest : public ContainerdTest {
+ protected:
+  void SetUp() override {
+    ContainerdTest::SetUp();
+    if (IsSkipped()) return;
+    const auto skopeo = program("skopeo");
+    if (!skopeo) GTEST_SKIP() << "needs skopeo";
+    spec_ =
+        "kind: Bundle\nname: two\nversion: '1'\nimages:\n"
+        "  - {name: 'r.example/a:amd64', source: 'rootfs:app', platform: linux/amd64}\n"
+        "  - {name: 'r.example/a:arm64', source: 'rootfs:app', platform: linux/arm64}\n";
+    create(folder() / "two.bundle");
+    const auto two = open(folder() / "two.bundle");
+    ASSERT_OK(two);
+    const auto to = folder() / "attested";
+    Json children = Json::array();
+    for (const std::string architecture : {"amd64", "arm64"}) {
+      run({*skopeo, "copy", "--preserve-digests",
+           fmt::format("oci-archive:{}/two.bundle:r.example/a:{}", folder().string(), architecture),
+           "oci:" + to.string() + ":" + architecture});
+      const auto& entry = two->header().images[children.size()];
+      children.push_back({{"mediaType", entry.media_type},
+                          {"digest", entry.digest.str()},
+                          {"size", two->header().find(entry.digest)->size},
+                          {"platform", {{"os", "linux"}, {"architecture", architecture}}}});
+    }
+    Layout layout(to);
+    for (const auto* about : {"amd64", "arm64"}) {
+      const auto& child = children[std::string(about) == "amd64" ? 0 : 1];
+      children.push_back(layout.attestation(child, std::string("how it was built: ") + about));
+    }
+    auto absent = children[0];
+    absent["digest"] = Digest::of(std::string_view("absent")).str();
+    absent["platform"]["architecture"] = "s390x";
+    children.push_back(absent);
+    index_ = layout.index(children);
+    layout.add(index_, "app")
+        .add(layout.signature(Signer::ecdsa(),
+                              simple_payload(Layout::digest(index_), "r.example/a")),
+             Layout::tag(index_, ".sig"));
+  }
+
+  void take(const std::string& platforms, std::size_t referrers) {
+    const auto header = create_from("oci:attested:app", ", " + platforms);
+    EXPECT_EQ(header.referrers.size(), referrers);
+    auto opened = open(folder() / "copy.bundle");
+    ASSERT_OK(opened);
+    reader_.emplace(std::move(*opened));
+  }
+
+  Json index_;
+};
+
+TEST_F(AttestedTest, ImportsOnePlatformWithWhatRefersToIt) {
+  take("platform: linux/amd64", 2);
+  ctr({"images", "import", "--local", "--snapshotter", "native", reader_->path().string()});
+  expect_images();
+  ctr({"images", "rm", "--sync", name});
+  ctr({"images", "import", "--no-unpack", reader_->path().string()});
+  expect_images();
+}
+
+TEST_F(AttestedTest, ImportsSeveralPlatformsByTheirIndex) {
+  take("platforms: [linux/amd64, linux/arm64]", 3);
+  ASSERT_EQ(reader_->header().images[0].digest.str(), Layout::digest(index_));
+  ctr({"images", "import", "--local", "--snapshotter", "native", reader_->path().string()});
+  expect_images();
+  ctr({"images", "rm", "--sync", name});
+  ctr({"images", "import", "--no-unpack", "--platform", "linux/amd64", reader_->path().string()});
+  expect_images();
+}
+
+TEST_F(AttestedTest, PullsEitherPlatformByTheTag) {
+  take("platforms: [linux/amd64, linux/arm64]", 3);
+  const auto where = serve();
+  write(folder() / "hosts/registry.example/hosts.toml",
+        fmt::format("server = \"http://{0}\"\n[host.\"http://{0}\"]\n"
+                    "  capabilities = [\"pull\", \"resolve\"]\n",
+                    where));
+  for (const auto* platform : {"linux/amd64", "linux/arm64"}) {
+    // As kubelet's pulls do it: ctr by itself would also take manifests that nobody wants.
+    ctr({"images", "pull", "--local", "--skip-metadata", "--platform", platform, "--snapshotter",
+         "native", "--hosts-dir", (folder() / "hosts").string(), name});
+    EXPECT_THAT(ctr({"images", "ls"}), HasSubstr(Layout::digest(index_)));
+  }
 }
 
 }  // namespace

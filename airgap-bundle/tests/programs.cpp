@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/file.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::bundle_test {
 namespace {
@@ -89,6 +90,20 @@ std::string run(std::vector<std::string> argv) {
   }
   EXPECT_EQ(result->status, 0) << line << "\n" << result->out << result->err;
   return result->out;
+}
+
+std::string built_client(const std::string& name) {
+  Command command;
+  command.argv = {BEDPLATE_SOURCE_DIR "/qemu-tests/payload/build", name};
+  command.timeout = std::chrono::minutes(20);
+  SystemProcessRunner runner;
+  const auto result = runner.run(command);
+  if (!result || result->status != 0) {
+    ADD_FAILURE() << name
+                  << " could not be built: " << (result ? result->err : result.error().render());
+    return {};
+  }
+  return std::string(trimmed(result->out)) + "/" + name;
 }
 
 std::uint16_t free_port() {

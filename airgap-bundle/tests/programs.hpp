@@ -31,6 +31,10 @@ std::optional<std::string> program(const std::string& name);
 /// From the node payload in the cache (qemu-tests/payload/build), or nothing.
 std::optional<std::string> payload_program(const std::string& name);
 
+/// A registry client that is built from its module (qemu-tests/payload/build), once. The test fails
+/// when that fails.
+std::string built_client(const std::string& name);
+
 /// Runs to the end; the test fails, with the program's output, when its status is not 0.
 std::string run(std::vector<std::string> argv);
 

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include "airgap-bundle/sets/delta.hpp"
+#include "airgap-bundle/sets/inventory.hpp"
+#include "airgap-bundle/sets/part_set.hpp"
+#include "airgap-bundle/sets/split.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
 #include "airgap-bundle/tests/programs.hpp"
 #include "core/json.hpp"
@@ -57,6 +61,74 @@ TEST_F(PythonTest, RefusesWhatTheFirstReaderRefuses) {
   EXPECT_EQ(read(file(), key_.public_key().str()).status, 0) << "whole again";
   fs::resize_file(file(), size - 512);
   EXPECT_NE(read(file(), key_.public_key().str()).status, 0);
+}
+
+/// The same for parts, differential bundles and inventories.
+class PythonSetTest : public PythonTest {
+ protected:
+  void SetUp() override {
+    PythonTest::SetUp();
+    reader_.back() = BEDPLATE_SOURCE_DIR "/airgap-bundle/tests/read_set.py";
+  }
+  ProcessResult run_reader(const std::string& what, const std::vector<fs::path>& files) {
+    Command command;
+    command.argv = reader_;
+    command.argv.insert(command.argv.end(), {what, key_.public_key().str()});
+    for (const auto& path : files) command.argv.push_back(path.string());
+    auto result = SystemProcessRunner().run(command);
+    EXPECT_TRUE(result);
+    return result ? *result : ProcessResult{};
+  }
+  std::vector<PublicKey> keys() const { return {key_.public_key()}; }
+};
+
+TEST_F(PythonSetTest, ReadsPartsInAnyOrderAndRefusesWhatWeRefuse) {
+  sets::SplitOptions options;
+  options.bundle = file();
+  options.part_size = 100'000;
+  const auto plan = sets::split(options, keys(), nullptr);
+  ASSERT_OK(plan);
+  std::vector<fs::path> parts;
+  for (auto i = plan->layout.count(); i > 0; --i) {
+    parts.push_back(folder() / sets::part_name("site.bundle", i, plan->layout.count()));
+  }
+  const auto result = run_reader("parts", parts);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(*parse_json(result.out, "python"),
+            *parse_json(bundle::to_json_text(open(file())->header()), "header"));
+  EXPECT_THAT(run_reader("parts", {parts[0], parts[1]}).err, testing::HasSubstr("missing"));
+  for (const std::uint64_t place : {20, 40, 100, 130, 400, 512, 50'000}) {
+    flip(parts[1], place);
+    EXPECT_NE(run_reader("parts", parts).status, 0) << place;
+    EXPECT_FALSE(sets::PartSet::open(parts) && sets::PartSet::open(parts)->verify(keys(), nullptr))
+        << place;
+    flip(parts[1], place);
+  }
+}
+
+TEST_F(PythonSetTest, AppliesADeltaToTheSameBytes) {
+  const auto old_bundle = folder() / "old.bundle";
+  fs::rename(file(), old_bundle);
+  write(folder() / "tools/readme", "another one");
+  create(file());
+  sets::Inventory inventory;
+  inventory.add(*open(old_bundle));
+  const auto delta = folder() / "delta.bundle";
+  ASSERT_OK(sets::diff({file(), inventory.blobs, delta}, keys(), key_, nullptr));
+  const auto result = run_reader("apply", {delta, old_bundle, folder() / "out.bundle"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(*digest_file(folder() / "out.bundle"), *digest_file(file()));
+}
+
+TEST_F(PythonSetTest, ReadsAnInventory) {
+  sets::Inventory inventory;
+  inventory.add(*open(file()));
+  write(folder() / "inventory.json", sets::sign_inventory(inventory, key_));
+  const auto result = run_reader("inventory", {folder() / "inventory.json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out, inventory.to_text() + "\n");
+  write(folder() / "inventory.json", sets::sign_inventory(inventory, PrivateKey::generate()));
+  EXPECT_NE(run_reader("inventory", {folder() / "inventory.json"}).status, 0);
 }
 
 }  // namespace

@@ -56,36 +56,59 @@ def padded(size):
     return -(-size // BLOCK) * BLOCK
 
 
-def read(path, trusted):
-    with open(path, "rb") as file:
-        def at(offset, size):
-            file.seek(offset)
-            data = file.read(size)
-            need(len(data) == size, f"the file ends before {offset + size}")
-            return data
+def read_header(file, trusted):
+    """Header, the digest that names the bundle, and where the first entry's tar header stands."""
+    at = reader(file)
+    preamble = at(BLOCK, 124)
+    magic, version, length, key_id, signature = struct.unpack("<16sIQ32s64s", preamble)
+    need(magic == b"BEDPLATE-BUNDLE\0" and version == 1 and length <= 64 << 20, "this is no bundle of format 1")
+    need(key_id == hashlib.sha256(trusted).digest(), "another key")
+    text = at(BLOCK + 124, length)
+    need(verify(trusted, signature, preamble[:60] + text), "wrong signature")
+    need(at(0, BLOCK) == tar_header("bedplate.header", 124 + length), "wrong first tar header")
+    end = BLOCK + padded(124 + length)
+    need(not any(at(BLOCK + 124 + length, end - BLOCK - 124 - length)), "the header is filled up with something")
+    return json.loads(text), hashlib.sha256(preamble + text).hexdigest(), end
 
-        preamble = at(BLOCK, 124)
-        magic, version, length, key_id, signature = struct.unpack("<16sIQ32s64s", preamble)
-        need(magic == b"BEDPLATE-BUNDLE\0" and version == 1 and length <= 64 << 20, "this is no bundle of format 1")
-        need(key_id == hashlib.sha256(trusted).digest(), "another key")
-        text = at(BLOCK + 124, length)
-        need(verify(trusted, signature, preamble[:60] + text), "wrong signature")
-        header = json.loads(text)
-        need(at(0, BLOCK) == tar_header("bedplate.header", 124 + length), "wrong first tar header")
-        end = BLOCK + padded(124 + length)
-        for entry in header["entries"]:
-            name, size, offset = entry["path"], entry["size"], entry["offset"]
-            need(offset == end + BLOCK, f"{name} is not where its predecessor ends")
-            need(at(end, BLOCK) == tar_header(name, size), f"wrong tar header of {name}")
-            digest = hashlib.sha256(at(offset, size)).hexdigest()
-            need(entry["digest"] == "sha256:" + digest, f"{name} differs from what was signed")
-            need(not name.startswith("blobs/") or name == "blobs/sha256/" + digest, f"{name} has a wrong path")
-            need(not any(at(offset + size, padded(size) - size)), f"{name} is filled up with something")
-            end = offset + padded(size)
-        need(not any(at(end, 2 * BLOCK)) and not file.read(1), "something behind the end")
-        return header
+
+def reader(file):
+    def at(offset, size):
+        file.seek(offset)
+        data = file.read(size)
+        need(len(data) == size, f"the file ends before {offset + size}")
+        return data
+    return at
+
+
+def check_lists(header):
+    here = {entry["digest"] for entry in header["entries"] if entry["path"].startswith("blobs/")}
+    elsewhere = [blob["digest"] for blob in header.get("elsewhere", [])]
+    need(len(set(elsewhere)) == len(elsewhere) and not here & set(elsewhere), "elsewhere twice, or here as well")
+    need(len({entry["path"] for entry in header["entries"]}) == len(header["entries"]), "a path is there twice")
+    need([entry["path"] for entry in header["entries"][-2:]] == ["oci-layout", "index.json"], "wrong last entries")
+    need(header.get("complete", next(iter(here), None)) in here | {None}, "the complete header is not here")
+    named = [item for kind in ("images", "artifacts", "charts", "referrers") for item in header.get(kind, [])]
+    need(all(item["digest"] in here | set(elsewhere) for item in named), "something has no blob")
+
+
+def read(file, trusted):
+    header, _, end = read_header(file, trusted)
+    check_lists(header)
+    at = reader(file)
+    for entry in header["entries"]:
+        name, size, offset = entry["path"], entry["size"], entry["offset"]
+        need(offset == end + BLOCK, f"{name} is not where its predecessor ends")
+        need(at(end, BLOCK) == tar_header(name, size), f"wrong tar header of {name}")
+        digest = hashlib.sha256(at(offset, size)).hexdigest()
+        need(entry["digest"] == "sha256:" + digest, f"{name} differs from what was signed")
+        need(not name.startswith("blobs/") or name == "blobs/sha256/" + digest, f"{name} has a wrong path")
+        need(not any(at(offset + size, padded(size) - size)), f"{name} is filled up with something")
+        end = offset + padded(size)
+    need(not any(at(end, 2 * BLOCK)) and not file.read(1), "something behind the end")
+    return header
 
 
 if __name__ == "__main__":
     need(len(sys.argv) == 3 and sys.argv[2].startswith("ed25519:"), __doc__)
-    print(json.dumps(read(sys.argv[1], base64.b64decode(sys.argv[2][8:])), sort_keys=True))
+    with open(sys.argv[1], "rb") as bundle:
+        print(json.dumps(read(bundle, base64.b64decode(sys.argv[2][8:])), sort_keys=True))

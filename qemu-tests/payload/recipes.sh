@@ -78,6 +78,12 @@ recipe_crane() {
   LDFLAGS=" -X $MODULE/cmd/crane/cmd.Version=$(module_version crane "$MODULE")"
 }
 
+recipe_oras() {
+  MODULE=oras.land/oras
+  BINARIES=(oras)
+  LDFLAGS=" -X $MODULE/internal/version.BuildMetadata="
+}
+
 # Prints what the binary $1 says about its version. Each is started natively before it is kept.
 ask_version() {
   case ${1##*/} in
@@ -85,7 +91,7 @@ ask_version() {
     kubectl) "$1" version --client ;;
     coredns) "$1" -version ;;
     containerd-shim-runc-v2) "$1" -v ;;
-    etcdctl | crane) "$1" version ;;
+    etcdctl | crane | oras) "$1" version ;;
     helm) "$1" version --short ;;
     bridge | host-local | loopback | portmap) "$1" </dev/null 2>&1 ;;
     *) "$1" --version ;;
