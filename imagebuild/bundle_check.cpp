@@ -1,24 +1,37 @@
 #include "imagebuild/bundle_check.hpp"
 
-#include <fmt/format.h>
+#include <vector>
 
-#include "core/file.hpp"
-#ifdef BEDPLATE_HAS_bundle
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "airgap-bundle/bundle/reader.hpp"
-#endif
+#include "airgap-bundle/oci/reference.hpp"
 
 namespace bedplate::image {
 
-Result<void> check_bundle(const std::filesystem::path& bundle,
-                          const std::vector<PublicKey>& trusted) {
-#ifdef BEDPLATE_HAS_bundle
-  BP_TRY_DURING(const auto reader, fmt::format("checking {}", bundle.string()),
-                bundle::Reader::open(bundle, trusted));
-  (void)reader;
-#else
-  (void)trusted;
-  BP_CHECK(open_file(bundle, 0));
-#endif
+Result<void> check_kubernetes(const bundle::Header& header, const std::string& wanted) {
+  std::vector<std::string> have;
+  for (const auto& image : header.images) {
+    const auto name = oci::Reference::parse(image.name);
+    if (!name || !name->repository.ends_with("kube-apiserver")) continue;
+    if (name->tag == wanted) return {};
+    have.push_back(name->tag);
+  }
+  if (have.empty()) {
+    return fail(ErrorKind::invalid, "the bundle has no image of the Kubernetes API server",
+                "bedplate bundle inspect shows what is in it");
+  }
+  return fail(ErrorKind::invalid,
+              fmt::format("the site wants Kubernetes {} and the bundle has {}", wanted,
+                          fmt::join(have, ", ")),
+              "write the bundle's version into kubernetes.version of the site file");
+}
+
+Result<void> check_bundle(const std::filesystem::path& bundle, const Site& site) {
+  const auto doing = fmt::format("checking {}", bundle.string());
+  BP_TRY_DURING(const auto reader, doing, bundle::Reader::open(bundle, site.trust.bundle_keys));
+  BP_CHECK_DURING(doing, check_kubernetes(reader.header(), site.kubernetes_version));
   return {};
 }
 

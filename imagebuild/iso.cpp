@@ -232,8 +232,9 @@ int parse_xorriso_progress(std::string_view line) {
 Result<IsoResult> make_iso(const Workshop& shop, const IsoOptions& options,
                            const fs::path& output) {
   BP_TRY(const auto system, read_system(options.system, true));
+  BP_CHECK(check_installable(options.site));
   BP_CHECK(check_keys(system.info, options.site));
-  BP_CHECK(check_bundle(options.bundle, options.site.trust.bundle_keys));
+  BP_CHECK(check_bundle(options.bundle, options.site));
   IsoResult result;
   result.uuid = medium_uuid(options.now);
   BP_TRY(const auto scratch, TemporaryDirectory::create("bedplate-iso"));

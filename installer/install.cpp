@@ -1,10 +1,10 @@
 #include "installer/install.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "core/clock.hpp"
 #include "core/file.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "core/process.hpp"
 #include "installer/apply/installation.hpp"
@@ -55,7 +55,7 @@ class Attempt {
     if (options_.json) {
       auto json = to_json(plan);
       json["hash"] = plan.hash();
-      console_.page(json.dump());
+      console_.page(dump_text(json));
       return;
     }
     console_.page(to_text(plan));

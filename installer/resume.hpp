@@ -14,8 +14,8 @@ const ProbedDisk* find_installed(const Site& site, const SiteNode& node, const P
 
 /// The medium was started although the machine is installed: makes the firmware start the disk
 /// next. The attempt is noted on the disk's ESP; another one within half an hour means that the
-/// disk does not start, which is an error and not a restart (ErrorKind::conflict). The caller
-/// restarts.
+/// disk does not start, which is an error and not a restart (ErrorKind::conflict). The node agent
+/// takes the note away once the node has come up (step boot-note). The caller restarts.
 Result<void> continue_from_disk(const Site& site, const ProbedHost& host, const ProbedDisk& disk,
                                 ProcessRunner& runner, Clock& clock);
 

@@ -89,6 +89,7 @@ Result<StepList> all_steps(const Context& context, std::unique_ptr<NodeApi>& api
     append(steps, worker_steps(context));
   }
   append(steps, network_steps(context));
+  steps.push_back(boot_note_step(context));
   return steps;
 }
 
@@ -140,6 +141,19 @@ void save_time(const Context& context) {
   if (!saved) log::debug("clock: {}, ignoring", saved.error().what);
 }
 
+/// For whoever stands in front of the machine: nobody logs in to read the journal.
+void show_failure(const Context& context, const Error& error) {
+  if (const auto made = make_directories(context.at("/run/bedplate")); !made) {
+    log::debug("status: {}, ignoring", made.error().what);
+    return;
+  }
+  const bool known = !context.self.name.empty();
+  StatusBoard board(context.at("/run/bedplate/status.json"), context.at("/dev/console"),
+                    *context.clock, known ? context.self.name : "this node",
+                    known ? std::string(to_string(context.self.role)) : "unknown");
+  board.cannot_start(error);
+}
+
 Result<int> converge(Context& context) {
   std::unique_ptr<NodeApi> api;
   BP_TRY(const auto steps, all_steps(context, api));
@@ -171,18 +185,25 @@ Result<int> converge(Context& context) {
   }
 }
 
+Result<int> start(Context& context) {
+  BP_CHECK_DURING("reading what this node is", read_inputs(context));
+  return converge(context);
+}
+
 }  // namespace
 
-Result<int> run_agent() {
+Result<int> run_agent(const std::filesystem::path& root) {
   SystemProcessRunner runner;
   SystemClock clock;
   const auto http = make_http_client();
   Context context;
+  context.root = root;
   context.runner = &runner;
   context.clock = &clock;
   context.http = http.get();
-  BP_CHECK_DURING("reading what this node is", read_inputs(context));
-  return converge(context);
+  auto ended = start(context);
+  if (!ended) show_failure(context, ended.error());
+  return ended;
 }
 
 }  // namespace bedplate::agent

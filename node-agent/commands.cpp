@@ -21,12 +21,20 @@ namespace {
 
 constexpr std::string_view status_path = "/run/bedplate/status.json";
 
-struct KubeconfigOptions {
+/// Which node API a person asks, and with which secrets.
+struct ServerOptions {
   std::string site;
   std::string secrets;
   std::string server;
+};
+
+struct KubeconfigOptions : ServerOptions {
   std::string output;
   std::string user = "operator";
+};
+
+struct ForgetOptions : ServerOptions {
+  std::string node;
 };
 
 Result<Json> read_status() {
@@ -74,7 +82,7 @@ std::string render_status(const Json& status) {
 
 Result<int> show_status(bool json) {
   BP_TRY(const auto status, read_status());
-  fmt::print("{}\n", json ? status.dump(2) : render_status(status));
+  fmt::print("{}\n", json ? dump_text(status, 2) : render_status(status));
   return status.value("phase", "") == "ready" ? 0 : 1;
 }
 
@@ -92,8 +100,7 @@ Result<int> show_console() {
   }
 }
 
-Result<int> fetch_kubeconfig(const KubeconfigOptions& options) {
-  BP_TRY(const auto site, read_site(options.site));
+Result<agent::OperatorOptions> operator_options(const ServerOptions& options, const Site& site) {
   BP_TRY(const auto secrets,
          read_secrets(options.secrets.empty() ? default_secrets_path(options.site)
                                               : std::filesystem::path(options.secrets)));
@@ -117,23 +124,68 @@ Result<int> fetch_kubeconfig(const KubeconfigOptions& options) {
                             site.bootstrap_node().address.address.str()));
   }
   BP_TRY(auto key, PrivateKey::from_pem(secrets.operator_key));
-  BP_TRY(const auto text, agent::fetch_operator_kubeconfig(
-                              {address, port, std::move(key), secrets.enrolment.at(server->name),
-                               options.user, std::chrono::minutes(2)}));
+  agent::OperatorOptions out{address, port, std::move(key), secrets.enrolment.at(server->name)};
+  out.patience = std::chrono::minutes(2);
+  return out;
+}
+
+Result<int> fetch_kubeconfig(const KubeconfigOptions& options) {
+  BP_TRY(const auto site, read_site(options.site));
+  BP_TRY(auto asking, operator_options(options, site));
+  asking.user = options.user;
+  BP_TRY(const auto text, agent::fetch_operator_kubeconfig(asking));
   BP_CHECK(write_file_atomic(options.output, text, 0600));
   fmt::print("{}: kubeconfig of {} for site {}\n", options.output, options.user, site.name);
   return 0;
 }
 
+Result<int> forget(const ForgetOptions& options, bool json) {
+  BP_TRY(const auto site, read_site(options.site));
+  if (site.find(options.node) == nullptr) {
+    return fail(ErrorKind::not_found,
+                fmt::format("site '{}' has no node '{}'", site.name, options.node),
+                fmt::format("bedplate site validate {}", options.site));
+  }
+  BP_TRY(const auto asking, operator_options(options, site));
+  BP_TRY(const bool forgotten, agent::forget_node(asking, options.node));
+  if (json) {
+    fmt::print("{}\n", dump_text(Json{{"node", options.node}, {"forgotten", forgotten}}));
+  } else {
+    fmt::print("{}: {}\n", options.node,
+               forgotten ? "may enrol again" : "has not enrolled, nothing to forget");
+  }
+  return 0;
+}
+
+void add_server_options(CLI::App& command, ServerOptions& options) {
+  command.add_option("--site", options.site, "Site file")->required();
+  command.add_option("--secrets", options.secrets, "Secrets file (default: beside the site file)");
+  command
+      .add_option("--server", options.server, "Address of a control plane, with port if not 7445")
+      ->required();
+}
+
+void add_node(CLI::App& app, Invocation& invocation) {
+  auto* node = app.add_subcommand("node", "Change what a site knows about its nodes");
+  node->require_subcommand(1);
+  auto options = std::make_shared<ForgetOptions>();
+  auto* command =
+      node->add_subcommand("forget", "Let a node that was installed anew enrol once more");
+  command->add_option("node", options->node, "Name of the node")->required();
+  add_server_options(*command, *options);
+  command->footer(
+      "Example:\n  bedplate node forget node-2 --site site.yaml --server 192.0.2.11\n\n"
+      "A node's enrolment secret is bound to the machine that used it first. Until the node has\n"
+      "enrolled again, whoever holds a medium of the site could do so in its place.");
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return forget(*options, invocation.json); };
+  });
+}
+
 void add_kubeconfig(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<KubeconfigOptions>();
   auto* command = app.add_subcommand("kubeconfig", "Get a kubeconfig from a site's control plane");
-  command->add_option("--site", options->site, "Site file")->required();
-  command->add_option("--secrets", options->secrets,
-                      "Secrets file (default: beside the site file)");
-  command
-      ->add_option("--server", options->server, "Address of a control plane, with port if not 7445")
-      ->required();
+  add_server_options(*command, *options);
   command->add_option("-o,--output", options->output, "Kubeconfig to write (mode 0600)")
       ->required();
   command->add_option("--user", options->user, "Name in the certificate")->capture_default_str();
@@ -168,6 +220,7 @@ void add_agent_commands(CLI::App& app, Invocation& invocation) {
   console->callback([&invocation] { invocation.action = [] { return show_console(); }; });
 
   add_kubeconfig(app, invocation);
+  add_node(app, invocation);
 }
 
 }  // namespace bedplate

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/digest.hpp"
 #include "core/file.hpp"
 #include "core/yaml.hpp"
 
@@ -16,7 +17,7 @@ constexpr std::chrono::minutes kubeadm_limit{30};
 Json patch_of(const YamlNode& node, std::string_view what, std::vector<std::string>& lines) {
   if (!node.present()) return Json::object();
   auto patch = parse_json(node.to_json_text(), what).value_or(Json::object());
-  lines.push_back(fmt::format("{}: {}", what, patch.dump()));
+  lines.push_back(fmt::format("{}: {}", what, dump_text(patch)));
   return patch;
 }
 
@@ -48,6 +49,9 @@ class UnitStep final : public Step {
         return ProbeResult::missing(path + " differs");
       }
     }
+    if (!note().says(started_with())) {
+      return ProbeResult::missing("started with another configuration");
+    }
     BP_TRY(const auto state, context_.runner->run(command({"is-active", spec_.name})));
     if (state.status != 0) return ProbeResult::missing("not running");
     if (spec_.answers && !spec_.answers()) return ProbeResult::missing("not answering");
@@ -61,6 +65,7 @@ class UnitStep final : public Step {
     BP_CHECK(write_if_changed(unit_path(), spec_.content, 0644));
     BP_CHECK(context_.runner->check(command({"daemon-reload"})));
     BP_CHECK(context_.runner->check(command({"restart", spec_.name})));
+    BP_CHECK(note().write(started_with()));
     if (!spec_.answers) return {};
     const auto end = context_.clock->monotonic() + spec_.patience;
     while (!spec_.answers()) {
@@ -76,6 +81,12 @@ class UnitStep final : public Step {
   }
 
  private:
+  StartNote note() const { return {context_, spec_.name}; }
+  std::map<std::string, std::string> started_with() const {
+    auto out = spec_.files;
+    out[unit_path().string()] = spec_.content;
+    return out;
+  }
   std::filesystem::path unit_path() const {
     return context_.at("/run/systemd/system/" + spec_.name);
   }
@@ -110,7 +121,7 @@ Result<Overrides> Overrides::read(const std::filesystem::path& path) {
   std::error_code code;
   if (!std::filesystem::exists(path, code)) return out;
   BP_TRY(const auto root, YamlNode::read(path));
-  root.expect_map({"kubelet", "kubeProxy", "containerd", "kubeadm", "network"});
+  root.expect_map({"kubelet", "kubeProxy", "containerd", "kubeadm", "network", "match", "clock"});
   out.kubelet = patch_of(root["kubelet"], "kubelet", out.in_effect);
   out.kube_proxy = patch_of(root["kubeProxy"], "kubeProxy", out.in_effect);
   const auto containerd = root["containerd"];
@@ -127,6 +138,10 @@ Result<Overrides> Overrides::read(const std::filesystem::path& path) {
   }
   out.network_preconfigured = root["network"].choice({"preconfigured"}, false) == "preconfigured";
   if (out.network_preconfigured) out.in_effect.emplace_back("network: preconfigured");
+  out.match_unchecked = root["match"].choice({"unchecked"}, false) == "unchecked";
+  if (out.match_unchecked) out.in_effect.emplace_back("match: unchecked");
+  out.clock_external = root["clock"].choice({"external"}, false) == "external";
+  if (out.clock_external) out.in_effect.emplace_back("clock: external");
   BP_CHECK(report_findings(root.findings()));
   return out;
 }
@@ -172,6 +187,27 @@ Result<Json> Context::kubectl_json(std::vector<std::string> arguments) const {
   arguments.insert(arguments.end(), {"-o", "json"});
   BP_TRY(const auto text, kubectl(std::move(arguments)));
   return parse_json(text, "kubectl's answer");
+}
+
+namespace {
+
+std::string digest_of(const std::map<std::string, std::string>& files) {
+  std::string all;
+  for (const auto& [path, content] : files) {
+    all += fmt::format("{} {}\n", path, Digest::of(content).hex());
+  }
+  return Digest::of(all).hex() + "\n";
+}
+
+}  // namespace
+
+bool StartNote::says(const std::map<std::string, std::string>& files) const {
+  return read_file(path_).value_or("") == digest_of(files);
+}
+
+Result<void> StartNote::write(const std::map<std::string, std::string>& files) const {
+  BP_CHECK(make_directories(path_.parent_path()));
+  return write_file_atomic(path_, digest_of(files));
 }
 
 std::unique_ptr<Step> file_step(const Context& context, std::string id, std::string describe,

@@ -37,6 +37,8 @@ struct Overrides {
   std::string containerd_extra;  ///< TOML, appended to the CRI section's file
   std::vector<std::string> ignore_preflight_errors;
   bool network_preconfigured = false;
+  bool match_unchecked = false;  ///< the hardware is not the site file's
+  bool clock_external = false;   ///< somebody else keeps the clock: it is neither set nor served
   std::vector<std::string> in_effect;  ///< one line each, for the log
 
   /// An absent file is no override.
@@ -80,7 +82,8 @@ std::unique_ptr<Step> file_step(const Context& context, std::string id, std::str
                                 mode_t mode = 0644);
 
 /// A unit that the agent writes to /run/systemd/system and keeps running. A changed unit, or
-/// changed `configuration` files (paths), restarts it.
+/// changed files, restart it: what it was started with is noted in /run (StartNote), because files
+/// that are as wanted do not show what a process that runs has read.
 struct UnitSpec {
   std::string name;  ///< "containerd.service"
   std::string content;
@@ -90,11 +93,30 @@ struct UnitSpec {
   std::function<bool()> answers;
   std::chrono::seconds patience{120};
 };
+/// What a unit was last started with: a digest in /run/bedplate/units, written after each start and
+/// gone with the machine's. A start that is cut off before the note is done again.
+class StartNote {
+ public:
+  StartNote(const Context& context, const std::string& unit)
+      : path_(context.at("/run/bedplate/units/" + unit)) {}
+  /// Whether the unit was started with these contents, path → content.
+  bool says(const std::map<std::string, std::string>& files) const;
+  Result<void> write(const std::map<std::string, std::string>& files) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
 std::unique_ptr<Step> unit_step(const Context& context, std::string id, std::string describe,
                                 UnitSpec spec);
 
 /// The steps of this node, in their order. The context must outlive them.
 StepList host_steps(const Context& context);
+/// Last of all: a node that comes this far has started well.
+std::unique_ptr<Step> boot_note_step(const Context& context);
+/// After kubelet was started by kubeadm with what lies on the disk now: the step "kubelet" need not
+/// start it once more.
+Result<void> note_kubelet_start(const Context& context);
 StepList runtime_steps(const Context& context);
 StepList control_plane_steps(const Context& context);
 StepList worker_steps(const Context& context);

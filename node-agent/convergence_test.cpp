@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <random>
 
 #include <fcntl.h>
@@ -34,6 +35,50 @@ class ReadyServer final : public HttpClient {
   }
 };
 
+/// An object of the cluster as "kind/name"; cluster-wide ones are in no namespace.
+struct Object {
+  std::string space;
+  std::string name;
+};
+
+/// What makes objects in the cluster, by the id of its step, in the order in which kubeadm 1.36
+/// creates them (cmd/kubeadm/app/phases; of CoreDNS, in which it prints them).
+const std::map<std::string, std::vector<Object>>& objects_of_phases() {
+  static const std::map<std::string, std::vector<Object>> all{
+      {"kubeadm-upload-config",
+       {{"kube-system", "configmap/kubeadm-config"},
+        {"kube-system", "role/kubeadm:nodes-kubeadm-config"},
+        {"kube-system", "rolebinding/kubeadm:nodes-kubeadm-config"},
+        {"kube-system", "configmap/kubelet-config"},
+        {"kube-system", "role/kubeadm:kubelet-config"},
+        {"kube-system", "rolebinding/kubeadm:kubelet-config"}}},
+      {"kubeadm-bootstrap-token",
+       {{"", "clusterrole/kubeadm:get-nodes"},
+        {"", "clusterrolebinding/kubeadm:get-nodes"},
+        {"", "clusterrolebinding/kubeadm:kubelet-bootstrap"},
+        {"", "clusterrolebinding/kubeadm:node-autoapprove-bootstrap"},
+        {"", "clusterrolebinding/kubeadm:node-autoapprove-certificate-rotation"},
+        {"", "clusterrolebinding/kubeadm:apiserver-kubelet-client"},
+        {"kube-public", "configmap/cluster-info"},
+        {"kube-public", "role/kubeadm:bootstrap-signer-clusterinfo"},
+        {"kube-public", "rolebinding/kubeadm:bootstrap-signer-clusterinfo"}}},
+      {"addon-kube-proxy",
+       {{"kube-system", "configmap/kube-proxy"},
+        {"kube-system", "daemonset/kube-proxy"},
+        {"kube-system", "serviceaccount/kube-proxy"},
+        {"", "clusterrolebinding/kubeadm:node-proxier"},
+        {"kube-system", "role/kube-proxy"},
+        {"kube-system", "rolebinding/kube-proxy"}}},
+      {"addon-coredns",
+       {{"kube-system", "deployment/coredns"},
+        {"kube-system", "configmap/coredns"},
+        {"kube-system", "service/kube-dns"},
+        {"", "clusterrole/system:coredns"},
+        {"", "clusterrolebinding/system:coredns"},
+        {"kube-system", "serviceaccount/coredns"}}}};
+  return all;
+}
+
 /// kubeadm, systemctl and kubectl as far as the steps see them: they change files below the root,
 /// slowly enough to be killed in the middle, and not atomically, as the real ones.
 class Machine {
@@ -52,12 +97,49 @@ class Machine {
 
   StepList steps() const { return control_plane_steps(context); }
 
+  /// The first `count` objects of a phase are there, as after a cut.
+  void create(const std::string& step, std::size_t count) const {
+    const auto& objects = objects_of_phases().at(step);
+    for (std::size_t i = 0; i < count; ++i) slowly(path_of(objects[i]), "there\n");
+  }
+  static Object auto_approval() {
+    return {"", "clusterrolebinding/kubeadm:node-autoapprove-bootstrap"};
+  }
+  bool has(const Object& object) const { return context.has_content(path_of(object)); }
+
   FakeProcessRunner runner;
   FakeClock clock;
   ReadyServer server;
   Context context;
 
  private:
+  static std::string path_of(const Object& object) {
+    return fmt::format("/cluster/{}/{}", object.space, object.name);
+  }
+
+  /// A phase that makes one object after the other, and may be killed between any two.
+  void object_phase(const std::string& words, const std::string& step) {
+    runner.on(words, [this, step](const Command&) -> Result<ProcessResult> {
+      create(step, objects_of_phases().at(step).size());
+      return ProcessResult{};
+    });
+  }
+
+  /// kubectl get --ignore-not-found -o name -n SPACE KIND/NAME…
+  Result<ProcessResult> get_names(const Command& command) const {
+    std::string out;
+    std::string space;
+    for (std::size_t i = 1; i < command.argv.size(); ++i) {
+      const auto& word = command.argv[i];
+      if (command.argv[i - 1] == "-n") space = word;
+      const auto slash = word.find('/');
+      if (slash == std::string::npos || slash == 0) continue;
+      const bool wide = word.starts_with("cluster");
+      if (has({wide ? "" : space, word})) out += word + "\n";
+    }
+    return ProcessResult{0, out, ""};
+  }
+
   /// Truncates, waits, writes: a kill leaves an empty file.
   void slowly(const std::string& path, const std::string& content) const {
     const auto full = context.at(path);
@@ -106,23 +188,28 @@ class Machine {
                                 "/etc/kubernetes/manifests/kube-controller-manager.yaml",
                                 "/etc/kubernetes/manifests/kube-scheduler.yaml"});
     phase("kubelet-start", {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"});
-    for (const auto* words : {"upload-config", "mark-control-plane", "bootstrap-token", "addon"}) {
-      phase(words, {});
-    }
+    phase("mark-control-plane", {});
+    const std::string init = "/opt/bedplate/current/bin/kubeadm init phase ";
+    object_phase(init + "upload-config all", "kubeadm-upload-config");
+    object_phase(init + "bootstrap-token", "kubeadm-bootstrap-token");
+    object_phase(init + "addon kube-proxy", "addon-kube-proxy");
+    runner.on(init + "addon coredns --print-manifest", ProcessResult{});
     runner.on("sync", ProcessResult{});
     runner.on("systemctl", ProcessResult{0, "active\n", ""});
     runner.on("/opt/bedplate/current/bin/kubectl", ProcessResult{0, "node/node-1\n", ""});
-    // Every object that is asked for is there.
-    runner.on("/opt/bedplate/current/bin/kubectl --kubeconfig " +
-                  (root_ / "etc/kubernetes/admin.conf").string() +
-                  " --request-timeout=60s get --ignore-not-found -o name",
-              [](const Command& command) -> Result<ProcessResult> {
-                std::string out;
-                for (const auto& word : command.argv) {
-                  const auto slash = word.find('/');
-                  if (slash != std::string::npos && slash != 0) out += word + "\n";
-                }
-                return ProcessResult{0, out, ""};
+    const auto kubectl = "/opt/bedplate/current/bin/kubectl --kubeconfig " +
+                         (root_ / "etc/kubernetes/admin.conf").string() + " --request-timeout=60s ";
+    runner.on(kubectl + "get --ignore-not-found -o name -n",
+              [this](const Command& command) { return get_names(command); });
+    object_phase(kubectl + "apply --server-side --force-conflicts", "addon-coredns");
+    runner.on(kubectl + "get clusterrolebinding kubeadm:node-autoapprove-bootstrap",
+              [this](const Command&) -> Result<ProcessResult> {
+                return ProcessResult{0, has(auto_approval()) ? "there\n" : "", ""};
+              });
+    runner.on(kubectl + "delete clusterrolebinding kubeadm:node-autoapprove-bootstrap",
+              [this](const Command&) -> Result<ProcessResult> {
+                std::filesystem::remove(context.at(path_of(auto_approval())));
+                return ProcessResult{};
               });
   }
 
@@ -149,6 +236,9 @@ TEST(Convergence, KilledAtAnyInstantItEndsTheSame) {
     ASSERT_TRUE(run_steps(steps, {}, machine.clock));
   }
   const auto wanted = state_of(reference.path());
+  EXPECT_EQ(wanted.find("node-autoapprove-bootstrap "), std::string::npos)
+      << "any token could ask for any node's name";
+  EXPECT_NE(wanted.find("node-autoapprove-certificate-rotation "), std::string::npos);
   unsigned first = 1;
   unsigned last = 20;
   if (const char* seed = std::getenv("BEDPLATE_SEED"); seed != nullptr) {
@@ -164,7 +254,7 @@ TEST(Convergence, KilledAtAnyInstantItEndsTheSame) {
         const auto steps = machine.steps();
         ::_exit(run_steps(steps, {}, machine.clock) ? 0 : 1);
       }
-      ::usleep(static_cast<useconds_t>(random() % 15000));
+      ::usleep(static_cast<useconds_t>(random() % 20000));
       ::kill(child, SIGKILL);
       ::waitpid(child, nullptr, 0);
     }
@@ -179,6 +269,25 @@ TEST(Convergence, KilledAtAnyInstantItEndsTheSame) {
       }
     }
     EXPECT_EQ(state_of(folder.path()), wanted) << "BEDPLATE_SEED=" << seed;
+  }
+}
+
+TEST(Convergence, AnObjectPhaseIsNotDoneBeforeItsLastObjectIsThere) {
+  for (const auto& [id, objects] : objects_of_phases()) {
+    for (std::size_t count = 0; count <= objects.size(); ++count) {
+      auto folder = *TemporaryDirectory::create("bedplate-converge");
+      Machine machine(folder.path());
+      machine.create(id, count);
+      const auto steps = machine.steps();
+      const auto step =
+          std::ranges::find_if(steps, [&](const auto& candidate) { return candidate->id() == id; });
+      ASSERT_NE(step, steps.end()) << id;
+      const auto wanted = count == objects.size() ? Probe::satisfied : Probe::missing;
+      EXPECT_EQ((*step)->probe()->probe, wanted)
+          << id << " with " << count << " of " << objects.size() << " objects";
+      ASSERT_TRUE((*step)->apply());
+      EXPECT_EQ((*step)->probe()->probe, Probe::satisfied) << id;
+    }
   }
 }
 
@@ -248,6 +357,12 @@ TEST_F(Board, ShowsTheErrorWithItsHintAndTellsTheConsoleOnce) {
   board_.on_step({"join", "join", StepState::satisfied, "", std::chrono::seconds(3), std::nullopt});
   EXPECT_TRUE(status()["steps"][0]["error"].is_null());
   EXPECT_NE(console().find("bedplate: agent/join: ok (3.0 s)"), std::string::npos);
+}
+
+TEST_F(Board, ShowsWhatAProgramSaidAlsoWhenItIsNotUtf8) {
+  const Error error(ErrorKind::process, "it said \xff");
+  board_.on_step({"join", "join", StepState::failed, "\xff", {}, error});
+  EXPECT_EQ(status()["steps"][0]["error"]["error"], "it said ?");
 }
 
 TEST_F(Board, ReadyIsSaidWhenItBegins) {

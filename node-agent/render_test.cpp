@@ -44,6 +44,27 @@ TEST(Render, Host) {
   EXPECT_EQ(render_resolv_conf(context.self), "# The site has no DNS server.\n");
 }
 
+TEST(Render, WithoutTimeServersTheBootstrapNodeKeepsTheTime) {
+  auto context = node("node-1");
+  expect_golden("chrony-bootstrap.conf", render_chrony(context.site, context.self));
+  context = node("node-2");
+  expect_golden("chrony-worker.conf", render_chrony(context.site, context.self));
+  expect_golden("bedplate-time.service", render_chrony_unit());
+}
+
+TEST(Render, ANodeAsksItsOwnTimeServers) {
+  auto context = node("node-2");
+  context.self.ntp = {"192.0.2.53", "time.example"};
+  const auto text = render_chrony(context.site, context.self);
+  EXPECT_NE(text.find("server 192.0.2.53 iburst\nserver time.example iburst\n"), std::string::npos);
+  EXPECT_EQ(text.find("192.0.2.11"), std::string::npos);
+  context = node("node-1");
+  context.self.ntp = {"192.0.2.53"};
+  const auto first = render_chrony(context.site, context.self);
+  EXPECT_NE(first.find("server 192.0.2.53 iburst\nlocal stratum 10 orphan\nallow 192.0.2.12\n"),
+            std::string::npos);
+}
+
 TEST(Render, ANetworkWithAGatewayNamesIt) {
   auto context = node("node-1");
   context.self.gateway = Ipv4::parse("192.0.2.1").value();
@@ -124,8 +145,10 @@ TEST(Overrides, AbsentIsNoneAndTyposAreFound) {
 TEST(Overrides, TheLabsOwnAreReadAndEachIsNamed) {
   const auto read = Overrides::read(source + "/qemu-tests/lab/hosts/overrides.yaml");
   ASSERT_TRUE(read) << read.error().render();
-  EXPECT_EQ(read->in_effect.size(), 5U);
+  EXPECT_EQ(read->in_effect.size(), 7U);
   EXPECT_TRUE(read->network_preconfigured);
+  EXPECT_TRUE(read->match_unchecked);
+  EXPECT_TRUE(read->clock_external);
   EXPECT_FALSE(read->systemd_cgroup);
 }
 

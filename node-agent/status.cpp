@@ -85,6 +85,23 @@ void StatusBoard::set_phase(const std::string& phase) {
   say("agent: " + phase);
 }
 
+void StatusBoard::cannot_start(const Error& error) {
+  const auto text = dump_text(error.to_json());
+  const auto before = read_json(file_);
+  const auto steps = before && before->is_object() ? before->value("steps", Json::array()) : Json();
+  const bool known = steps.is_array() && !steps.empty() && steps.back().is_object() &&
+                     steps.back().value("id", Json()) == "start" &&
+                     dump_text(steps.back().value("error", Json())) == text;
+  phase_ = "failed";
+  auto& line = line_of("start", "find out what this node is");
+  line.state = StepState::failed;
+  line.error = error.to_json();
+  write();
+  if (!known) {
+    say(fmt::format("agent/start: failed ({})", error.what.substr(0, error.what.find('\n'))));
+  }
+}
+
 void StatusBoard::write() const {
   Json steps = Json::array();
   for (const auto& line : lines_) {
@@ -101,7 +118,7 @@ void StatusBoard::write() const {
                  {"bootId", boot_id_},
                  {"phase", phase_},
                  {"steps", std::move(steps)}};
-  if (auto written = write_file_atomic(file_, all.dump(2) + "\n"); !written) {
+  if (auto written = write_file_atomic(file_, dump_text(all, 2) + "\n"); !written) {
     log::debug("status: {}, ignoring", written.error().what);
   }
 }

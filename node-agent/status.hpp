@@ -22,10 +22,13 @@ class StatusBoard final : public StepObserver {
   /// The steps that are going to run, so that those behind the present one are seen as pending.
   void expect(const std::vector<std::unique_ptr<Step>>& steps);
   void on_step(const StepEvent& event) override;
-  /// "converging", "ready", or "degraded": it was ready since this agent began, and a step fails
-  /// now. Said on the console when it begins.
+  /// "converging", "ready", "failed" (see cannot_start), or "degraded": it was ready since this
+  /// agent began, and a step fails now. Said on the console when it begins.
   void set_phase(const std::string& phase);
   const std::string& phase() const { return phase_; }
+  /// The agent could not begin: phase "failed", and a step "start" with the error. Said on the
+  /// console when it is another one than the file has already (the agent is started anew for ever).
+  void cannot_start(const Error& error);
 
  private:
   struct Line {

@@ -38,6 +38,11 @@ class Steps : public testing::Test {
     return **found;
   }
 
+  void mounts(const std::string& table) {
+    ASSERT_TRUE(make_directories(context.at("/proc/self")));
+    ASSERT_TRUE(write_file_atomic(context.at("/proc/self/mountinfo"), table));
+  }
+
   /// How often a command that begins like this was run.
   auto runs(std::string_view prefix) const {
     return std::ranges::count_if(runner.commands,
@@ -80,15 +85,59 @@ TEST_F(Steps, TheTimeSavedByAnEarlierRunCountsForTheClock) {
   EXPECT_EQ(step(steps, "clock").probe()->probe, Probe::missing);  // the fake clock is in 2001
 }
 
+TEST_F(Steps, ADiskInAnotherMachineIsAConflictThatSaysWhatToDo) {
+  const auto put = [&](const std::string& mac) {
+    const auto folder = context.at("/sys/class/net/eth0");
+    ASSERT_TRUE(make_directories(folder / "device"));
+    ASSERT_TRUE(write_file_atomic(folder / "address", mac + "\n"));
+  };
+  auto steps = host_steps(context);
+  ASSERT_EQ(steps.front()->id(), "hardware") << "nothing else is done before";
+  auto& step = *steps.front();
+  put("52:54:00:be:d0:02");
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+  put("52:54:00:be:d0:01");
+  StepList only;
+  only.push_back(std::move(steps.front()));
+  const auto moved = run_steps(only, {}, clock);
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().kind, ErrorKind::conflict);
+  EXPECT_NE(moved.error().what.find("52:54:00:be:d0:01"), std::string::npos);
+  EXPECT_FALSE(moved.error().hint.empty());
+  context.overrides.match_unchecked = true;
+  EXPECT_EQ(step.probe()->detail, "not checked");
+}
+
 TEST_F(Steps, ADamagedSystemImageIsAConflict) {
   const auto steps = host_steps(context);
   auto& step = this->step(steps, "system-root");
-  runner.on("dmsetup status root", ProcessResult{0, "0 332800 verity V\n", ""});
+  mounts(
+      "1 1 8:1 / / rw - ext4 x rw\n25 1 254:3 / / ro - squashfs x ro\n26 25 8:5 / /var rw - ext4 "
+      "x\n");
+  const std::string ask = "dmsetup status --major 254 --minor 3";
+  runner.on(ask, ProcessResult{0, "0 332800 verity V\n", ""});
   EXPECT_EQ(step.probe()->detail, "verity, intact");
-  runner.on("dmsetup status root", ProcessResult{0, "0 332800 verity C\n", ""});
+  runner.on(ask, ProcessResult{0, "0 332800 verity C\n", ""});
   EXPECT_EQ(step.probe()->probe, Probe::conflict);
-  runner.on("dmsetup status root", ProcessResult{1, "", "not found"});
-  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+  EXPECT_EQ(step.probe()->detail.find("intact"), std::string::npos);
+}
+
+TEST_F(Steps, AVerityDeviceThatIsNotTheRootProvesNothing) {
+  const auto steps = host_steps(context);
+  auto& step = this->step(steps, "system-root");
+  // Whoever looks for a device called "root" finds one that is intact.
+  runner.on("dmsetup status", ProcessResult{0, "0 332800 verity V\n", ""});
+  runner.on("dmsetup status --major 0 --minor 45", ProcessResult{1, "", "Device does not exist."});
+  runner.on("dmsetup status --major 254 --minor 7", ProcessResult{0, "0 99 linear 8:1 0\n", ""});
+  for (const auto* table : {"", "25 1 0:45 / / ro - overlay overlay ro\n",
+                            "25 1 254:7 / / rw - ext4 /dev/mapper/vg-root rw\n"}) {
+    mounts(table);
+    const auto seen = step.probe();
+    ASSERT_TRUE(seen);
+    EXPECT_EQ(seen->probe, Probe::satisfied) << table;
+    EXPECT_EQ(seen->detail.find("verity"), std::string::npos) << table;
+    EXPECT_EQ(seen->detail.find("intact"), std::string::npos) << table;
+  }
 }
 
 TEST_F(Steps, SettingsOfATestHostAreNamed) {
@@ -135,6 +184,112 @@ TEST_F(Steps, ANetworkThatDoesNotComeIsSaidWithAHint) {
             render_network(context.self));
 }
 
+/// A machine whose /var is on the fifth partition of vda; sysfs as the kernel shows it.
+class BootNote : public Steps {
+ protected:
+  void SetUp() override {
+    Steps::SetUp();
+    mounts("25 1 254:0 / / ro - squashfs x ro\n26 25 253:5 / /var rw - ext4 /dev/vda5 rw\n");
+    partition("vda", 2, "BP-ESP");
+    partition("vda", 5, "BP-STATE");
+    partition("vdb", 2, "BP-ESP");  // somebody else's, and found first by name alone
+    ASSERT_TRUE(make_directories(context.at("/sys/dev/block")));
+    std::filesystem::create_symlink("../../devices/vda/vda5", context.at("/sys/dev/block/253:5"));
+    ASSERT_TRUE(make_directories(context.at("/dev")));
+    ASSERT_TRUE(write_file_atomic(context.at("/dev/vda2"), ""));
+    runner.on("mtype -i /dev/vda2 ::/bedplate/continued",
+              [this](const Command&) -> Result<ProcessResult> {
+                return ProcessResult{noted_ ? 0 : 1, "", ""};
+              });
+    runner.on("mdel -i /dev/vda2 ::/bedplate/continued",
+              [this](const Command&) -> Result<ProcessResult> {
+                noted_ = false;
+                return ProcessResult{};
+              });
+  }
+  void partition(const std::string& disk, int number, const std::string& name) {
+    const auto node = disk + std::to_string(number);
+    const auto folder = context.at("/sys/devices/" + disk + "/" + node);
+    ASSERT_TRUE(make_directories(folder));
+    ASSERT_TRUE(write_file_atomic(folder / "partition", std::to_string(number) + "\n"));
+    ASSERT_TRUE(write_file_atomic(
+        folder / "uevent", "DEVNAME=" + node + "\nDEVTYPE=partition\nPARTNAME=" + name + "\n"));
+  }
+
+  bool noted_ = true;
+};
+
+TEST_F(BootNote, IsTakenAwayWhenTheNodeHasComeUp) {
+  StepList steps;
+  steps.push_back(boot_note_step(context));
+  const auto ended = run_steps(steps, {}, clock);
+  ASSERT_TRUE(ended) << ended.error().render();
+  EXPECT_FALSE(noted_);
+  EXPECT_EQ(runs("mdel"), 1);
+}
+
+TEST_F(BootNote, IsNotLookedForAtEveryPass) {
+  noted_ = false;
+  StepList steps;
+  steps.push_back(boot_note_step(context));
+  for (int pass = 0; pass < 3; ++pass) ASSERT_TRUE(run_steps(steps, {}, clock));
+  EXPECT_EQ(runner.commands.size(), 1U);
+}
+
+TEST_F(BootNote, OfAHostWithoutADiskOfOursIsNoneOfOurBusiness) {
+  mounts("25 1 0:45 / / ro - overlay x ro\n26 25 0:46 / /var rw - tmpfs x rw\n");
+  EXPECT_EQ(boot_note_step(context)->probe()->probe, Probe::satisfied);
+  EXPECT_TRUE(runner.commands.empty());
+}
+
+class Time : public Steps {
+ protected:
+  void SetUp() override {
+    Steps::SetUp();
+    runner.on("systemctl", ProcessResult{});
+  }
+  static StepList only(StepList steps) {
+    std::erase_if(steps, [](const auto& step) { return step->id() != "time"; });
+    return steps;
+  }
+};
+
+TEST_F(Time, IsKeptByChronydWithTheSitesServers) {
+  context.self.ntp = {"192.0.2.53"};
+  const auto steps = only(host_steps(context));
+  ASSERT_EQ(steps.size(), 1U);
+  ASSERT_TRUE(run_steps(steps, {}, clock));
+  EXPECT_EQ(steps[0]->probe()->detail, "from 192.0.2.53");
+  EXPECT_EQ(read_file(context.at("/run/bedplate/chrony.conf")).value(),
+            render_chrony(context.site, context.self));
+  EXPECT_EQ(runs("systemctl restart bedplate-time.service"), 1);
+}
+
+TEST_F(Time, NeverBlocksTheNode) {
+  runner.on("systemctl restart bedplate-time.service", ProcessResult{1, "", "no"});
+  const auto steps = only(host_steps(context));
+  ASSERT_TRUE(run_steps(steps, {}, clock));
+  ASSERT_TRUE(run_steps(steps, {}, clock));
+  EXPECT_EQ(runs("systemctl restart"), 1) << "not tried at every pass";
+  EXPECT_NE(steps[0]->probe()->detail.find("does not run"), std::string::npos);
+  clock.uptime += std::chrono::minutes(6);
+  runner.on("systemctl restart bedplate-time.service", ProcessResult{});
+  ASSERT_TRUE(run_steps(steps, {}, clock));
+  EXPECT_EQ(steps[0]->probe()->detail, "from node-1");
+}
+
+TEST_F(Time, OfAHostThatSharesItsClockIsLeftAlone) {
+  const auto file = context.at("/etc/bedplate/overrides.yaml");
+  ASSERT_TRUE(make_directories(file.parent_path()));
+  ASSERT_TRUE(write_file_atomic(file, "clock: external\nmatch: unchecked\n"));
+  context.overrides = Overrides::read(file).value();
+  context.bundle.created_at = clock.now() + std::chrono::hours(1);
+  const auto steps = host_steps(context);
+  EXPECT_EQ(step(steps, "lab-settings").probe()->detail, "match, clock");
+  EXPECT_EQ(step(steps, "clock").probe()->probe, Probe::satisfied);
+  EXPECT_TRUE(only(host_steps(context)).empty());
+}
+
 class Unit : public Steps {
  protected:
   std::unique_ptr<Step> make(std::function<bool()> answers = {}) {
@@ -172,6 +327,56 @@ TEST_F(Unit, AChangedFileOrADeadProcessRestartsIt) {
   EXPECT_EQ(make()->probe()->probe, Probe::satisfied);
   active(3);
   EXPECT_EQ(make()->probe()->detail, "not running");
+}
+
+TEST_F(Unit, AKillBetweenItsFilesAndItsRestartIsMadeGood) {
+  ASSERT_TRUE(make()->apply());
+  config_ = "port 2\n";
+  runner.on("systemctl restart", ProcessResult{1, "", "killed"});
+  ASSERT_FALSE(make()->apply());
+  // All files are as wanted, and the process that runs has read the old ones.
+  EXPECT_EQ(read_file(context.at("/etc/web.conf")).value(), config_);
+  EXPECT_EQ(make()->probe()->probe, Probe::missing);
+  runner.on("systemctl restart", ProcessResult{});
+  ASSERT_TRUE(make()->apply());
+  EXPECT_EQ(make()->probe()->probe, Probe::satisfied);
+}
+
+class Kubelet : public Steps {
+ protected:
+  void SetUp() override {
+    Steps::SetUp();
+    runner.on("systemctl", ProcessResult{0, "active\n", ""});
+    put("/run/systemd/system/kubelet.service", "unit\n");
+    put("/var/lib/kubelet/config.yaml", "one\n");
+    put("/var/lib/kubelet/kubeadm-flags.env", "flags\n");
+  }
+  void put(const std::string& path, const std::string& content) {
+    ASSERT_TRUE(make_directories(context.at(path).parent_path()));
+    ASSERT_TRUE(write_file_atomic(context.at(path), content));
+  }
+};
+
+TEST_F(Kubelet, IsStartedAnewWithAChangedConfiguration) {
+  const auto steps = worker_steps(context);
+  auto& step = this->step(steps, "kubelet");
+  EXPECT_EQ(step.probe()->probe, Probe::missing) << "nobody knows what it was started with";
+  ASSERT_TRUE(step.apply());
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+  for (const auto* path : {"/run/systemd/system/kubelet.service", "/var/lib/kubelet/config.yaml",
+                           "/var/lib/kubelet/kubeadm-flags.env"}) {
+    put(path, "changed\n");
+    EXPECT_EQ(step.probe()->probe, Probe::missing) << path;
+    ASSERT_TRUE(step.apply());
+    EXPECT_EQ(step.probe()->probe, Probe::satisfied) << path;
+  }
+  EXPECT_EQ(runs("systemctl restart kubelet.service"), 4);
+}
+
+TEST_F(Kubelet, ThatKubeadmHasStartedIsNotStartedOnceMore) {
+  ASSERT_TRUE(note_kubelet_start(context));
+  const auto steps = worker_steps(context);
+  EXPECT_EQ(step(steps, "kubelet").probe()->probe, Probe::satisfied);
 }
 
 TEST_F(Unit, ThatNeverAnswersIsATimeoutThatNamesTheLog) {

@@ -3,11 +3,8 @@
 #include <sstream>
 #include <utility>
 
-#include "core/file.hpp"
-#if defined(BEDPLATE_HAS_bundle) && __has_include("airgap-bundle/bundle/reader.hpp")
-#define BEDPLATE_READS_BUNDLES
 #include "airgap-bundle/bundle/reader.hpp"
-#endif
+#include "core/file.hpp"
 
 namespace bedplate::installer {
 namespace {
@@ -16,7 +13,6 @@ class Checker final : public BundleChecker {
  public:
   explicit Checker(std::vector<PublicKey> trusted) : trusted_(std::move(trusted)) {}
 
-#ifdef BEDPLATE_READS_BUNDLES
   Result<BundleFacts> open(const std::filesystem::path& file) override {
     BP_TRY(const auto reader, bundle::Reader::open(file, trusted_));
     return BundleFacts{reader.header().name, reader.header().version, reader.file_size()};
@@ -26,15 +22,6 @@ class Checker final : public BundleChecker {
     BP_TRY(const auto reader, bundle::Reader::open(file, trusted_));
     return reader.verify(progress);
   }
-#else
-  Result<BundleFacts> open(const std::filesystem::path&) override { return missing(); }
-  Result<void> verify(const std::filesystem::path&, Progress*) override { return missing(); }
-
- private:
-  static std::unexpected<Error> missing() {
-    return fail(ErrorKind::unsupported, "this program was built without the bundle library");
-  }
-#endif
 
  private:
   std::vector<PublicKey> trusted_;

@@ -152,5 +152,12 @@ TEST(PlanHash, ChangesWithWhatWouldBeDestroyed) {
   EXPECT_NE(plan->hash(), other.hash());
 }
 
+TEST(PlanHash, TakesWhatADiskSaysOfItselfAlsoWhenItIsNotUtf8) {
+  auto plan = plan_of(kTestdata / "empty");
+  ASSERT_TRUE(plan);
+  plan->disk_serial = "SN\xff";
+  EXPECT_EQ(plan->hash().size(), 64U);
+}
+
 }  // namespace
 }  // namespace bedplate::installer

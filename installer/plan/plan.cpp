@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/hardware.hpp"
 #include "core/json.hpp"
 #include "core/progress.hpp"
 #include "installer/plan/choose.hpp"
@@ -12,20 +13,6 @@
 
 namespace bedplate::installer {
 namespace {
-
-bool matches(const NodeMatch& match, const ProbedHost& host) {
-  if (match.mac && std::ranges::find(host.macs, *match.mac) == host.macs.end()) return false;
-  if (match.serial && host.serial != *match.serial) return false;
-  return !match.uuid || host.uuid == *match.uuid;
-}
-
-std::string match_text(const NodeMatch& match) {
-  std::vector<std::string> out;
-  if (match.mac) out.push_back("mac " + *match.mac);
-  if (match.serial) out.push_back("serial " + *match.serial);
-  if (match.uuid) out.push_back("uuid " + *match.uuid);
-  return fmt::format("{}", fmt::join(out, ", "));
-}
 
 std::string seen_text(const ProbedHost& host) {
   const auto or_none = [](const std::string& text) { return text.empty() ? "none" : text; };
@@ -153,7 +140,7 @@ Result<const SiteNode*> find_this_node(const Site& site, const ProbedHost& host)
   std::vector<const SiteNode*> all;
   for (const auto& node : site.nodes) {
     all.push_back(&node);
-    if (matches(node.match, host)) found.push_back(&node);
+    if (matches(node.match, {host.macs, host.serial, host.uuid})) found.push_back(&node);
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) {

@@ -47,7 +47,7 @@ Json to_json(const Plan& plan) {
 
 std::string Plan::hash() const {
   // Keys are sorted and nothing is indented: one value, one text.
-  return Digest::of(to_json(*this).dump()).hex();
+  return Digest::of(dump_text(to_json(*this))).hex();
 }
 
 std::string to_text(const Plan& plan) {

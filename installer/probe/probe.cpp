@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "core/file.hpp"
+#include "core/hardware.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
-#include "core/net.hpp"
 #include "installer/probe/markers.hpp"
 #include "installer/probe/signatures.hpp"
 
@@ -41,12 +41,6 @@ std::uint64_t number(const fs::path& path) {
   return out;
 }
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> out;
   std::error_code code;
@@ -55,21 +49,6 @@ std::vector<std::string> names_in(const fs::path& folder) {
   }
   std::ranges::sort(out);
   return out;
-}
-
-/// What the firmware writes when nobody filled the field in.
-std::string dmi_value(const fs::path& path) {
-  static const std::set<std::string> kPlaceholders = {"",
-                                                      "none",
-                                                      "not specified",
-                                                      "to be filled by o.e.m.",
-                                                      "default string",
-                                                      "system serial number",
-                                                      "0",
-                                                      "unknown",
-                                                      "n/a"};
-  auto text = attribute(path);
-  return kPlaceholders.contains(lower(text)) ? std::string() : text;
 }
 
 /// Lines "E:NAME=value" of udev's database entry of a block device.
@@ -201,20 +180,6 @@ void read_contents(const ProbeOptions& options, ProbedDisk& disk, ProcessRunner&
   }
 }
 
-std::vector<std::string> read_macs(const fs::path& root) {
-  std::vector<std::string> out;
-  for (const auto& name : names_in(root / "sys/class/net")) {
-    const auto dir = root / "sys/class/net" / name;
-    std::error_code code;
-    // Only adapters with hardware behind them; bridges and tunnels make their addresses up.
-    if (!fs::exists(dir / "device", code)) continue;
-    auto mac = normalize_mac(attribute(dir / "address"));
-    if (mac && *mac != "00:00:00:00:00:00") out.push_back(*mac);
-  }
-  std::ranges::sort(out);
-  return out;
-}
-
 std::uint64_t read_memory(const fs::path& root) {
   auto content = read_file(root / "proc/meminfo", 1 << 20);
   if (!content || !content->starts_with("MemTotal:")) return 0;
@@ -264,12 +229,13 @@ Result<ProbedDisk> probe_disk(const ProbeOptions& options, std::string_view name
 
 Result<ProbedHost> probe_host(const ProbeOptions& options, ProcessRunner& runner) {
   ProbedHost host;
+  auto identity = read_hardware(options.root);
+  host.serial = std::move(identity.serial);
+  host.uuid = std::move(identity.uuid);
+  host.macs = std::move(identity.macs);
   const auto dmi = options.root / "sys/class/dmi/id";
-  host.serial = dmi_value(dmi / "product_serial");
-  host.uuid = lower(dmi_value(dmi / "product_uuid"));
   host.vendor = dmi_value(dmi / "sys_vendor");
   host.product = dmi_value(dmi / "product_name");
-  host.macs = read_macs(options.root);
   host.memory = read_memory(options.root);
   std::error_code code;
   host.uefi = fs::exists(options.root / "sys/firmware/efi", code);

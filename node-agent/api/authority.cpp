@@ -172,14 +172,18 @@ std::string new_private_key_pem() {
   return content_of(bio.get());
 }
 
-Result<std::string> make_csr(std::string_view private_key_pem, std::string_view common_name) {
+Result<std::string> make_csr(std::string_view private_key_pem, std::string_view common_name,
+                             std::string_view organisation) {
   const auto key = key_from(private_key_pem);
   if (!key) return fail(ErrorKind::corrupt, "the node's private key cannot be read");
   const RequestPointer request(X509_REQ_new(), X509_REQ_free);
   X509_REQ_set_version(request.get(), X509_REQ_VERSION_1);
-  X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request.get()), "CN", MBSTRING_UTF8,
-                             reinterpret_cast<const unsigned char*>(common_name.data()),
-                             static_cast<int>(common_name.size()), -1, 0);
+  for (const auto& [field, value] : {std::pair("O", organisation), std::pair("CN", common_name)}) {
+    if (value.empty()) continue;
+    X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request.get()), field, MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(value.data()),
+                               static_cast<int>(value.size()), -1, 0);
+  }
   X509_REQ_set_pubkey(request.get(), key.get());
   X509_REQ_sign(request.get(), key.get(), EVP_sha256());
   const BioPointer bio(BIO_new(BIO_s_mem()), BIO_free);
@@ -199,6 +203,32 @@ Result<std::string> csr_key_id(std::string_view csr_pem) {
   const std::string encoded(reinterpret_cast<const char*>(der), static_cast<std::size_t>(length));
   OPENSSL_free(der);
   return Digest::of(encoded).hex();
+}
+
+Result<CsrSubject> csr_subject(std::string_view csr_pem) {
+  BP_CHECK(csr_key_id(csr_pem));
+  const auto request = request_from(csr_pem);
+  const auto* name = X509_REQ_get_subject_name(request.get());
+  CsrSubject out;
+  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
+    const auto* entry = X509_NAME_get_entry(name, i);
+    unsigned char* text = nullptr;
+    const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+    if (length < 0) return fail(ErrorKind::invalid, "the request's subject cannot be read");
+    std::string value(reinterpret_cast<const char*>(text), static_cast<std::size_t>(length));
+    OPENSSL_free(text);
+    switch (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry))) {
+      case NID_organizationName:
+        out.organisations.push_back(std::move(value));
+        break;
+      case NID_commonName:
+        out.common_names.push_back(std::move(value));
+        break;
+      default:
+        out.other = true;
+    }
+  }
+  return out;
 }
 
 }  // namespace bedplate::agent

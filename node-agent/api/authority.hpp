@@ -36,7 +36,18 @@ class NodeAuthority {
 /// A new ECDSA P-256 key (PKCS#8 PEM).
 std::string new_private_key_pem();
 /// A certificate signing request (PKCS#10, RFC 2986) for the key, PEM.
-Result<std::string> make_csr(std::string_view private_key_pem, std::string_view common_name);
+Result<std::string> make_csr(std::string_view private_key_pem, std::string_view common_name,
+                             std::string_view organisation = {});
+
+/// Whom a certificate signing request is for.
+struct CsrSubject {
+  std::vector<std::string> organisations;  ///< in their order
+  std::vector<std::string> common_names;
+  bool other = false;  ///< there are further attributes
+  friend bool operator==(const CsrSubject&, const CsrSubject&) = default;
+};
+/// Checks the request's own signature; ErrorKind::invalid.
+Result<CsrSubject> csr_subject(std::string_view csr_pem);
 /// SHA-256 over the request's public key (DER SubjectPublicKeyInfo), hex: names the key that
 /// enrolled. Checks the request's own signature.
 Result<std::string> csr_key_id(std::string_view csr_pem);

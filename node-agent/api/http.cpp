@@ -102,7 +102,7 @@ Result<ApiRequest> read_request(TlsStream& stream) {
 }
 
 Result<void> write_response(TlsStream& stream, const ApiResponse& response) {
-  const auto body = response.body.dump();
+  const auto body = dump_text(response.body);
   return stream.write(
       fmt::format("HTTP/1.1 {} {}\r\nContent-Type: application/json\r\n"
                   "Content-Length: {}\r\n\r\n{}",
@@ -110,7 +110,7 @@ Result<void> write_response(TlsStream& stream, const ApiResponse& response) {
 }
 
 Result<Json> call(TlsStream& stream, std::string_view target, const Json& body) {
-  const auto text = body.dump();
+  const auto text = dump_text(body);
   BP_CHECK(
       stream.write(fmt::format("POST {} HTTP/1.1\r\nHost: node-api\r\n"
                                "Content-Type: application/json\r\n"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <exception>
+#include <system_error>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -163,8 +165,10 @@ Result<std::string> TlsStream::binding() const {
 }
 
 Result<std::unique_ptr<TlsServer>> TlsServer::start(Ipv4 address, std::uint16_t port,
-                                                    const TlsIdentity& identity, Handler handler) {
+                                                    const TlsIdentity& identity, Handler handler,
+                                                    std::chrono::milliseconds longest) {
   std::unique_ptr<TlsServer> server(new TlsServer());
+  server->longest_ = longest;
   server->context_ = std::make_shared<Context>();
   server->context_->context = new_context(TLS_server_method());
   BP_CHECK(use_identity(server->context_->context.get(), identity));
@@ -190,11 +194,15 @@ Result<std::unique_ptr<TlsServer>> TlsServer::start(Ipv4 address, std::uint16_t 
 TlsServer::~TlsServer() {
   stop_ = true;
   if (acceptor_.joinable()) acceptor_.join();
-  while (active_.load() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  while (active_.load() > 0) {
+    end_overdue();
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 void TlsServer::accept_loop() {
   while (!stop_) {
+    end_overdue();
     pollfd waiting{listener_.get(), POLLIN, 0};
     if (active_.load() >= most_connections) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -204,16 +212,47 @@ void TlsServer::accept_loop() {
     const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) continue;
     ++active_;
-    std::thread([this, fd] {
-      serve(fd);
+    try {
+      std::thread([this, fd] {
+        handle(fd);
+        --active_;
+      }).detach();
+    } catch (const std::system_error& error) {
+      log::warning("node API: no thread for a connection: {}", error.what());
+      ::close(fd);
       --active_;
-    }).detach();
+    }
   }
+}
+
+/// Reading and writing block, each for as long as the peer pleases to send a byte in time; this
+/// wakes them up with the end of the connection.
+void TlsServer::end_overdue() {
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(open_mutex_);
+  for (const auto& [fd, end] : open_) {
+    if (now >= end) ::shutdown(fd, SHUT_RDWR);
+  }
+}
+
+void TlsServer::handle(int fd) {
+  const UniqueFd socket(fd);
+  {
+    const std::lock_guard lock(open_mutex_);
+    open_[fd] = std::chrono::steady_clock::now() + longest_;
+  }
+  try {
+    serve(fd);
+  } catch (const std::exception& error) {
+    log::error("node API: a connection ended by a mistake of ours: {}", error.what());
+  }
+  // Before the socket is closed and its number is another's.
+  const std::lock_guard lock(open_mutex_);
+  open_.erase(fd);
 }
 
 void TlsServer::serve(int fd) {
   auto impl = std::make_unique<TlsStream::Impl>();
-  impl->fd = UniqueFd(fd);
   set_patience(fd, server_patience);
   impl->ssl.reset(SSL_new(context_->context.get()));
   SSL_set_fd(impl->ssl.get(), fd);

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -48,26 +50,37 @@ class TlsStream {
 };
 
 /// Accepts connections and gives each to `handler` in a thread of its own, at most 32 at a time
-/// (further ones wait in the kernel's queue). Stops, and waits for its threads, when destroyed.
+/// (further ones wait in the kernel's queue). A connection is ended when it is `longest` old,
+/// whatever it does: somebody who sends a byte now and then must not keep others out. What the
+/// handler throws ends its connection and nothing else. Stops, and waits for its threads, when
+/// destroyed.
 class TlsServer {
  public:
   using Handler = std::function<void(TlsStream&)>;
+  /// More than the two requests of an exchange need, on a slow machine too.
+  static constexpr std::chrono::milliseconds longest_connection{60'000};
   /// Port 0 takes a free one. ErrorKind::io when the address cannot be bound.
-  static Result<std::unique_ptr<TlsServer>> start(Ipv4 address, std::uint16_t port,
-                                                  const TlsIdentity& identity, Handler handler);
+  static Result<std::unique_ptr<TlsServer>> start(
+      Ipv4 address, std::uint16_t port, const TlsIdentity& identity, Handler handler,
+      std::chrono::milliseconds longest = longest_connection);
   ~TlsServer();
   std::uint16_t port() const { return port_; }
 
  private:
   TlsServer() = default;
   void accept_loop();
+  void handle(int fd);
   void serve(int fd);
+  void end_overdue();
 
   struct Context;
   std::shared_ptr<Context> context_;
   UniqueFd listener_;
   std::uint16_t port_ = 0;
   Handler handler_;
+  std::chrono::milliseconds longest_{longest_connection};
+  std::mutex open_mutex_;
+  std::map<int, std::chrono::steady_clock::time_point> open_;  ///< socket → when it must be over
   std::atomic<bool> stop_{false};
   std::atomic<int> active_{0};
   std::thread acceptor_;

@@ -50,7 +50,8 @@ Result<JoinMaterial> exchange(const EnrolOptions& options) {
                    {"proof", base64_encode(node_proof(options.secret, transcript, csr))}}));
   BP_TRY(const auto certificate, json_string(answer, "certificate"));
   BP_TRY(const auto authority, json_string(answer, "ca"));
-  const auto kubernetes = answer.value("kubernetes", Json::object());
+  const auto kubernetes =
+      answer.is_object() ? answer.value("kubernetes", Json::object()) : Json::object();
   JoinMaterial join;
   BP_TRY(join.ca_certificate_pem, json_string(kubernetes, "caCert"));
   BP_TRY(join.server, json_string(kubernetes, "server"));
@@ -60,15 +61,13 @@ Result<JoinMaterial> exchange(const EnrolOptions& options) {
   return join;
 }
 
-Result<std::string> exchange(const OperatorOptions& options) {
+/// One request of an operator, with the proof added to its body.
+Result<Json> as_operator(const OperatorOptions& options, std::string_view target, Json body) {
   BP_TRY(auto stream, TlsStream::connect(options.server, options.port, options.patience));
   BP_TRY(const auto transcript,
          begin(stream, "/v1/operator", Json::object(), "operator", options.server_secret));
-  BP_TRY(const auto answer,
-         call(stream, "/v1/operator/finish",
-              Json{{"user", options.user},
-                   {"signature", base64_encode(options.key.sign(operator_message(transcript)))}}));
-  return json_string(answer, "kubeconfig");
+  body["signature"] = base64_encode(options.key.sign(operator_message(transcript)));
+  return call(stream, target, body);
 }
 
 }  // namespace
@@ -84,8 +83,16 @@ Result<JoinMaterial> enrol(const EnrolOptions& options) {
 Result<std::string> fetch_operator_kubeconfig(const OperatorOptions& options) {
   BP_TRY_DURING(auto kubeconfig,
                 fmt::format("asking {}:{} for a kubeconfig", options.server.str(), options.port),
-                exchange(options));
-  return kubeconfig;
+                as_operator(options, "/v1/operator/finish", Json{{"user", options.user}}));
+  return json_string(kubeconfig, "kubeconfig");
+}
+
+Result<bool> forget_node(const OperatorOptions& options, const std::string& node) {
+  BP_TRY_DURING(const auto answer,
+                fmt::format("asking {}:{} to forget {}", options.server.str(), options.port, node),
+                as_operator(options, "/v1/operator/forget", Json{{"node", node}}));
+  const auto forgotten = answer.find("forgotten");
+  return answer.is_object() && forgotten != answer.end() && *forgotten == true;
 }
 
 }  // namespace bedplate::agent

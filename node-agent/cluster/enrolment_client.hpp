@@ -39,4 +39,9 @@ struct OperatorOptions {
 /// A kubeconfig for a person who has the operator key. Errors as enrol().
 Result<std::string> fetch_operator_kubeconfig(const OperatorOptions& options);
 
+/// Lets a node that was installed anew enrol once more with the secret it has. Whether it had
+/// enrolled; repeated, the answer is false. ErrorKind::not_found: the site has no such node, or it
+/// is the one that is asked.
+Result<bool> forget_node(const OperatorOptions& options, const std::string& node);
+
 }  // namespace bedplate::agent

@@ -1,6 +1,10 @@
 // Enrolment over real TLS on loopback, and everything that must be refused.
 
+#include <stdexcept>
+#include <vector>
+
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "core/digest.hpp"
 #include "core/file.hpp"
@@ -30,6 +34,7 @@ class Enrolment : public testing::Test {
       if (!cluster_ready_) return fail(ErrorKind::network, "the cluster is not ready yet");
       return JoinMaterial{"CA", "https://api.lab.example:7443", "abcdef.0123456789abcdef"};
     };
+    options.longest_connection = longest_connection_;
     options.operator_kubeconfig = [](const std::string& user) -> Result<std::string> {
       return "kubeconfig of " + user;
     };
@@ -58,6 +63,7 @@ class Enrolment : public testing::Test {
   std::string secret_of_node_ = random_bytes(32);
   PrivateKey operator_key_ = PrivateKey::generate();
   bool cluster_ready_ = true;
+  std::chrono::milliseconds longest_connection_ = TlsServer::longest_connection;
   std::unique_ptr<NodeApi> api_;
 };
 
@@ -203,6 +209,27 @@ TEST_F(Enrolment, OperatorRefusesAServerOfAnotherSite) {
   EXPECT_EQ(fetch_operator_kubeconfig(options).error().kind, ErrorKind::untrusted);
 }
 
+TEST_F(Enrolment, ANodeThatAnOperatorHadForgottenMayEnrolAgain) {
+  ASSERT_TRUE(enrol(client()));
+  ASSERT_EQ(enrol(client("installed-anew")).error().kind, ErrorKind::untrusted);
+  auto stranger = person();
+  stranger.key = PrivateKey::generate();
+  EXPECT_EQ(forget_node(stranger, "node-2").error().kind, ErrorKind::untrusted);
+  ASSERT_EQ(enrol(client("installed-anew")).error().kind, ErrorKind::untrusted);
+  const auto forgotten = forget_node(person(), "node-2");
+  ASSERT_TRUE(forgotten) << forgotten.error().render();
+  EXPECT_TRUE(*forgotten);
+  EXPECT_FALSE(forget_node(person(), "node-2").value()) << "repeated it changes nothing";
+  start();
+  EXPECT_TRUE(enrol(client("installed-anew")));
+  EXPECT_EQ(enrol(client()).error().kind, ErrorKind::untrusted) << "the old disk";
+}
+
+TEST_F(Enrolment, OnlyNodesThatEnrolAreForgotten) {
+  EXPECT_EQ(forget_node(person(), "node-9").error().kind, ErrorKind::not_found);
+  EXPECT_EQ(forget_node(person(), server_name).error().kind, ErrorKind::not_found);
+}
+
 TEST_F(Enrolment, NonsenseIsRefusedAndTheServerLives) {
   for (const auto& text :
        {std::string("GET /v1/enrol HTTP/1.1\r\n\r\n"), std::string("nonsense\r\n\r\n"),
@@ -214,6 +241,64 @@ TEST_F(Enrolment, NonsenseIsRefusedAndTheServerLives) {
     (void)stream.read_some(4096);
   }
   EXPECT_TRUE(enrol(client()));
+}
+
+TEST_F(Enrolment, BytesThatAreNotUtf8AreRefusedAndTheServerLives) {
+  for (const auto& text :
+       {std::string("POST /v1/enrol HTTP/1.1\r\nContent-Length: 1\r\n\r\n\xff"),
+        std::string("POST /\xff HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"),
+        std::string("POST /v1/enrol HTTP/1.1\r\nContent-Length: 12\r\n\r\n{\"node\":\"\xff\"}"),
+        std::string("\xff /v1/enrol HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")}) {
+    auto stream = TlsStream::connect(loopback, api_->port(), std::chrono::seconds(10)).value();
+    ASSERT_TRUE(stream.write(text));
+    const auto answer = stream.read_some(4096);
+    ASSERT_TRUE(answer) << answer.error().render();
+    EXPECT_TRUE(answer->starts_with("HTTP/1.1 4")) << *answer;
+  }
+  EXPECT_TRUE(enrol(client()));
+}
+
+TEST_F(Enrolment, ManySilentConnectionsDoNotKeepANodeOut) {
+  longest_connection_ = std::chrono::seconds(2);
+  start();
+  std::vector<TlsStream> silent;
+  for (int i = 0; i < 32; ++i) {
+    silent.push_back(TlsStream::connect(loopback, api_->port(), std::chrono::seconds(10)).value());
+  }
+  auto options = client();
+  options.patience = std::chrono::seconds(10);  // shorter than the server's for a silent peer
+  const auto join = enrol(options);
+  EXPECT_TRUE(join) << join.error().render();
+}
+
+TEST_F(Enrolment, AConnectionThatGoesOnAndOnIsEnded) {
+  longest_connection_ = std::chrono::seconds(2);
+  start();
+  auto stream = TlsStream::connect(loopback, api_->port(), std::chrono::seconds(10)).value();
+  int written = 0;
+  while (written < 1000 && stream.write("x")) {
+    ++written;
+    ::usleep(20'000);
+  }
+  EXPECT_LT(written, 1000) << "bytes that come slowly keep a connection for good";
+}
+
+TEST(TlsServer, WhatAHandlerThrowsEndsItsConnectionOnly) {
+  auto folder = *TemporaryDirectory::create("bedplate-tls");
+  const auto authority = NodeAuthority::ensure(folder.path() / "a", "node-1", loopback).value();
+  auto server = TlsServer::start(loopback, 0, authority.server(), [](TlsStream& stream) {
+    const auto said = stream.read_some(1).value_or("");
+    if (said == "x") throw std::runtime_error("a mistake");
+    (void)stream.write("lives");
+  });
+  ASSERT_TRUE(server);
+  const auto answer = [&](std::string_view said) {
+    auto stream = TlsStream::connect(loopback, (*server)->port(), std::chrono::seconds(10)).value();
+    (void)stream.write(said);
+    return stream.read_some(16).value_or("");
+  };
+  EXPECT_EQ(answer("x"), "");
+  EXPECT_EQ(answer("y"), "lives");
 }
 
 TEST(NodeAuthority, KeepsItsFilesAndSignsOnlyGoodRequests) {

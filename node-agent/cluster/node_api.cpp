@@ -37,8 +37,9 @@ Result<std::unique_ptr<NodeApi>> NodeApi::start(NodeApiOptions options) {
   BP_TRY(auto authority, NodeAuthority::ensure(own.state_directory, own.node_name, own.address));
   api->authority_ = std::make_unique<NodeAuthority>(std::move(authority));
   BP_TRY(api->server_,
-         TlsServer::start(own.address, own.port, api->authority_->server(),
-                          [raw = api.get()](TlsStream& stream) { raw->serve(stream); }));
+         TlsServer::start(
+             own.address, own.port, api->authority_->server(),
+             [raw = api.get()](TlsStream& stream) { raw->serve(stream); }, own.longest_connection));
   return api;
 }
 
@@ -78,6 +79,7 @@ Result<Json> NodeApi::handle(const ApiRequest& request, Session& session, const 
   if (request.target == "/v1/operator") return begin("operator", body, session, stream);
   if (request.target == "/v1/enrol/finish") return finish_node(body, session);
   if (request.target == "/v1/operator/finish") return finish_operator(body, session);
+  if (request.target == "/v1/operator/forget") return forget_node(body, session);
   return fail(ErrorKind::not_found, fmt::format("the node API has no {}", request.target));
 }
 
@@ -127,46 +129,77 @@ Result<Json> NodeApi::finish_node(const Json& body, Session& session) {
        {{"caCert", join.ca_certificate_pem}, {"server", join.server}, {"token", join.token}}}};
 }
 
-Result<Json> NodeApi::finish_operator(const Json& body, Session& session) {
+/// Whether an operator proved, on this very channel, to have the key. First of all: an exchange is
+/// finished at most once, whatever comes of it.
+Result<void> NodeApi::check_operator(const Json& body, Session& session) const {
   const auto transcript = std::exchange(session.transcript, {});
-  BP_TRY(const auto user, json_string(body, "user"));
   BP_TRY(const auto encoded, json_string(body, "signature"));
   BP_TRY(const auto signature, base64_decode(encoded));
   if (transcript.subject != "operator") {
     return fail(ErrorKind::invalid, "begin with /v1/operator on the same connection");
   }
+  for (const auto& key : options_.operator_keys) {
+    if (key.verify(operator_message(transcript), signature)) return {};
+  }
+  return fail(refused_proof("the operator"));
+}
+
+Result<Json> NodeApi::finish_operator(const Json& body, Session& session) {
+  BP_CHECK(check_operator(body, session));
+  BP_TRY(const auto user, json_string(body, "user"));
   if (!is_dns_label(user)) {
     return fail(ErrorKind::invalid, "field 'user' must be lower-case letters, digits and hyphens");
   }
-  for (const auto& key : options_.operator_keys) {
-    if (!key.verify(operator_message(transcript), signature)) continue;
-    BP_TRY(auto kubeconfig, options_.operator_kubeconfig(user));
-    log::write(log::Level::info, fmt::format("operator {} took a kubeconfig", user));
-    return Json{{"kubeconfig", std::move(kubeconfig)}};
+  BP_TRY(auto kubeconfig, options_.operator_kubeconfig(user));
+  log::write(log::Level::info, fmt::format("operator {} took a kubeconfig", user));
+  return Json{{"kubeconfig", std::move(kubeconfig)}};
+}
+
+Result<Json> NodeApi::forget_node(const Json& body, Session& session) {
+  BP_CHECK(check_operator(body, session));
+  BP_TRY(const auto node, json_string(body, "node"));
+  if (node == options_.node_name || !options_.enrolment.contains(node)) {
+    return fail(ErrorKind::not_found, fmt::format("no node '{}' enrols here", node));
   }
-  return fail(refused_proof("the operator"));
+  const std::lock_guard lock(used_mutex_);
+  BP_TRY(auto used, read_used());
+  const bool forgotten = used.erase(node) != 0;
+  if (forgotten) {
+    BP_CHECK(
+        write_file_atomic(options_.state_directory / "used.json", dump_text(used, 2) + "\n", 0600));
+    log::write(log::Level::warning,
+               fmt::format("an operator had {} forgotten: it may enrol again", node),
+               {{"BEDPLATE_NODE", node}});
+  }
+  return Json{{"forgotten", forgotten}};
+}
+
+/// Node → the key that used its secret. Never starts over with a damaged file: used secrets would
+/// be free again.
+Result<Json> NodeApi::read_used() const {
+  auto stored = read_json(options_.state_directory / "used.json");
+  if (!stored && stored.error().kind == ErrorKind::not_found) return Json::object();
+  if (stored && !stored->is_object()) {
+    return fail(ErrorKind::corrupt, "the record of used enrolment secrets is not an object");
+  }
+  return stored;
 }
 
 Result<void> NodeApi::bind_secret(const std::string& node, const std::string& key_id) {
   const std::lock_guard lock(used_mutex_);
   const auto path = options_.state_directory / "used.json";
-  Json used = Json::object();
-  if (auto stored = read_json(path)) {
-    used = std::move(*stored);
-  } else if (stored.error().kind != ErrorKind::not_found) {
-    return fail(std::move(stored).error());  // never start over: used secrets would be free again
-  }
+  BP_TRY(auto used, read_used());
   const auto bound = json_string_or(used, node, "");
   if (bound == key_id) return {};
   if (!bound.empty()) {
     return fail(ErrorKind::untrusted,
                 fmt::format("the enrolment secret of {} was used by another key", node),
-                fmt::format("if {} was installed anew, remove its entry from {} on the bootstrap "
-                            "node; if not, somebody else has this site's medium",
-                            node, path.string()));
+                fmt::format("if {0} was installed anew: bedplate node forget {0} --site site.yaml "
+                            "--server {1}; if not, somebody else has this site's medium",
+                            node, options_.address.str()));
   }
   used[node] = key_id;
-  return write_file_atomic(path, used.dump(2) + "\n", 0600);
+  return write_file_atomic(path, dump_text(used, 2) + "\n", 0600);
 }
 
 }  // namespace bedplate::agent

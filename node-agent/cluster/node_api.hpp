@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -38,6 +39,7 @@ struct NodeApiOptions {
   /// again).
   std::function<Result<JoinMaterial>(const std::string& node)> join_material;
   std::function<Result<std::string>(const std::string& user)> operator_kubeconfig;
+  std::chrono::milliseconds longest_connection = TlsServer::longest_connection;
 };
 
 /// The node API of a control plane: enrolment of nodes and operators, over TLS 1.3.
@@ -46,10 +48,12 @@ struct NodeApiOptions {
 ///   POST /v1/enrol/finish     {csr, proof}        → {certificate, ca, kubernetes: {…}}
 ///   POST /v1/operator         {nonce}             → {serverNonce, serverProof}
 ///   POST /v1/operator/finish  {user, signature}   → {kubeconfig}
+///   POST /v1/operator/forget  {node, signature}   → {forgotten: whether it had enrolled}
 ///
 /// Both requests of an exchange travel on one connection. A node's secret is bound to the first key
 /// that proved it (kept in used.json, so a restart does not forget): the same key may ask again and
-/// gets an answer again, another key is refused (ErrorKind::untrusted).
+/// gets an answer again, another key is refused (ErrorKind::untrusted), until an operator has the
+/// node forgotten because it was installed anew.
 class NodeApi {
  public:
   static Result<std::unique_ptr<NodeApi>> start(NodeApiOptions options);
@@ -65,6 +69,9 @@ class NodeApi {
                      const TlsStream& stream);
   Result<Json> finish_node(const Json& body, Session& session);
   Result<Json> finish_operator(const Json& body, Session& session);
+  Result<Json> forget_node(const Json& body, Session& session);
+  Result<void> check_operator(const Json& body, Session& session) const;
+  Result<Json> read_used() const;
   Result<void> bind_secret(const std::string& node, const std::string& key_id);
 
   NodeApiOptions options_;

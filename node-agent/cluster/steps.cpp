@@ -6,6 +6,7 @@
 
 #include "core/file.hpp"
 #include "core/text.hpp"
+#include "node-agent/cluster/approver.hpp"
 #include "node-agent/cluster/enrolment_client.hpp"
 #include "node-agent/kubernetes/render.hpp"
 
@@ -14,11 +15,12 @@ namespace {
 
 constexpr std::string_view etc = "/etc/kubernetes";
 
-/// A bootstrap token that lives half an hour. Its value comes on standard output, never in argv.
-Result<JoinMaterial> join_material(const Context& context) {
+/// A bootstrap token that lives half an hour, good for the name of this node only (Approver). Its
+/// value comes on standard output, never in argv.
+Result<JoinMaterial> join_material(const Context& context, const std::string& node) {
   auto command =
       Context::kubeadm({"--kubeconfig", context.at("/etc/kubernetes/admin.conf").string(), "token",
-                        "create", "--ttl", "30m"});
+                        "create", "--ttl", "30m", "--description", token_description(node)});
   command.timeout = std::chrono::minutes(5);
   auto token = context.runner->check(command);
   if (!token) {
@@ -86,6 +88,7 @@ Result<void> join(const Context& context, const std::string& secret) {
   // disk until it expires.
   BP_CHECK(remove_tree(folder / "join.yaml"));
   BP_CHECK(joined);
+  BP_CHECK(note_kubelet_start(context));
   BP_CHECK(context.runner->check({"sync", "-f", context.at("/var/lib/bedplate").string()}));
   return {};
 }
@@ -108,7 +111,12 @@ std::unique_ptr<Step> node_api_step(const Context& context,
         options.node_name = context.self.name;
         options.enrolment = enrolment;
         options.operator_keys = context.site.trust.operator_keys;
-        options.join_material = [&context](const std::string&) { return join_material(context); };
+        options.join_material = [&context, approver = std::make_shared<Approver>(context)](
+                                    const std::string& node) -> Result<JoinMaterial> {
+          BP_TRY(auto material, join_material(context, node));
+          approver->wake();
+          return material;
+        };
         options.operator_kubeconfig = [&context](const std::string& user) {
           return operator_kubeconfig(context, user);
         };

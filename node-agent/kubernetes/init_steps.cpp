@@ -10,6 +10,9 @@
 #include "node-agent/kubernetes/render.hpp"
 
 namespace bedplate::agent {
+
+std::unique_ptr<Step> make_kubelet_step(const Context& context);
+
 namespace {
 
 constexpr std::string_view config_path = "/var/lib/bedplate/etc/kubernetes/bedplate/kubeadm.yaml";
@@ -137,21 +140,6 @@ std::unique_ptr<Step> kubeconfig_step(const Context& context) {
       });
 }
 
-std::unique_ptr<Step> kubelet_running_step(const Context& context) {
-  return make_step(
-      "kubelet", "run kubelet",
-      [&context]() -> Result<ProbeResult> {
-        BP_TRY(const auto state, context.runner->check({"systemctl", "show", "-P", "ActiveState",
-                                                        "kubelet.service"}));
-        return state == "active\n" ? ProbeResult::satisfied() : ProbeResult::missing(state);
-      },
-      [&context]() -> Result<void> {
-        BP_CHECK(context.runner->check({"systemctl", "daemon-reload"}));
-        BP_CHECK(context.runner->check({"systemctl", "restart", "kubelet.service"}));
-        return {};
-      });
-}
-
 /// Asked by ourselves, without an account (ClusterRole system:public-info-viewer): a kubectl a
 /// second would take from a small machine the processor that the API server needs to start.
 bool api_is_ready(const Context& context) {
@@ -250,9 +238,11 @@ std::unique_ptr<Step> coredns_step(const Context& context) {
   return make_step(
       "addon-coredns", "install CoreDNS",
       [&context] {
-        return probe_objects(context, {"kube-system",
-                                       {"configmap/coredns", "deployment/coredns",
-                                        "service/kube-dns", "serviceaccount/coredns"}});
+        return probe_objects(context,
+                             {"kube-system",
+                              {"deployment/coredns", "configmap/coredns", "service/kube-dns",
+                               "clusterrole/system:coredns", "clusterrolebinding/system:coredns",
+                               "serviceaccount/coredns"}});
       },
       [&context] { return apply_coredns(context); });
 }
@@ -284,25 +274,51 @@ std::unique_ptr<Step> dns_ready_step(const Context& context) {
       });
 }
 
+/// kubeadm lets Kubernetes approve the kubelet certificate of any node's name to whoever has a
+/// token. Here a token is for one node, and the agent looks at the name (cluster/approver.hpp).
+std::unique_ptr<Step> no_auto_approval_step(const Context& context) {
+  static constexpr auto binding = "kubeadm:node-autoapprove-bootstrap";
+  return make_step(
+      "no-auto-approval", "leave the approval of new nodes to the agent",
+      [&context]() -> Result<ProbeResult> {
+        BP_TRY(const auto found, context.kubectl({"get", "clusterrolebinding", binding,
+                                                  "--ignore-not-found", "-o", "name"}));
+        return found.empty() ? ProbeResult::satisfied() : ProbeResult::missing();
+      },
+      [&context]() -> Result<void> {
+        BP_CHECK(context.kubectl({"delete", "clusterrolebinding", binding, "--ignore-not-found"}));
+        return {};
+      });
+}
+
+/// Each phase makes its objects one after the other, and may be cut off between any two: all of
+/// them are looked for (kubeadm's phases uploadconfig, kubelet, bootstraptoken and addons/proxy).
 StepList object_steps(const Context& context) {
   StepList steps;
   steps.push_back(admin_step(context));
   steps.push_back(
       object_step(context, "kubeadm-upload-config", "store the cluster's configuration",
                   {"upload-config", "all"},
-                  {"kube-system", {"configmap/kubeadm-config", "configmap/kubelet-config"}}));
+                  {"kube-system",
+                   {"configmap/kubeadm-config", "role/kubeadm:nodes-kubeadm-config",
+                    "rolebinding/kubeadm:nodes-kubeadm-config", "configmap/kubelet-config",
+                    "role/kubeadm:kubelet-config", "rolebinding/kubeadm:kubelet-config"}}));
   steps.push_back(mark_step(context));
   const std::string binding = "clusterrolebinding/kubeadm:";
-  steps.push_back(object_step(context, "kubeadm-bootstrap-token",
-                              "let enrolled nodes bootstrap their kubelets",
-                              {"bootstrap-token", "--skip-token-print"},
-                              {"kube-public",
-                               {"configmap/cluster-info", binding + "kubelet-bootstrap",
-                                binding + "node-autoapprove-bootstrap",
-                                binding + "node-autoapprove-certificate-rotation"}}));
-  steps.push_back(object_step(context, "addon-kube-proxy", "install kube-proxy",
-                              {"addon", "kube-proxy"},
-                              {"kube-system", {"configmap/kube-proxy", "daemonset/kube-proxy"}}));
+  steps.push_back(object_step(
+      context, "kubeadm-bootstrap-token", "let enrolled nodes bootstrap their kubelets",
+      {"bootstrap-token", "--skip-token-print"},
+      {"kube-public",
+       {"clusterrole/kubeadm:get-nodes", binding + "get-nodes", binding + "kubelet-bootstrap",
+        binding + "node-autoapprove-certificate-rotation", binding + "apiserver-kubelet-client",
+        "configmap/cluster-info", "role/kubeadm:bootstrap-signer-clusterinfo",
+        "rolebinding/kubeadm:bootstrap-signer-clusterinfo"}}));
+  steps.push_back(no_auto_approval_step(context));
+  steps.push_back(
+      object_step(context, "addon-kube-proxy", "install kube-proxy", {"addon", "kube-proxy"},
+                  {"kube-system",
+                   {"configmap/kube-proxy", "daemonset/kube-proxy", "serviceaccount/kube-proxy",
+                    binding + "node-proxier", "role/kube-proxy", "rolebinding/kube-proxy"}}));
   steps.push_back(coredns_step(context));
   return steps;
 }
@@ -334,10 +350,17 @@ StepList control_plane_steps(const Context& context) {
       {"control-plane", "all"},
       {etc + "manifests/kube-apiserver.yaml", etc + "manifests/kube-controller-manager.yaml",
        etc + "manifests/kube-scheduler.yaml"}));
-  steps.push_back(
-      phase_step(context, "kubeadm-kubelet-start", "configure and start kubelet", {"kubelet-start"},
-                 {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"}));
-  steps.push_back(kubelet_running_step(context));
+  steps.push_back(make_step(
+      "kubeadm-kubelet-start", "configure and start kubelet",
+      [&context] {
+        return probe_files(context,
+                           {"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"});
+      },
+      [&context]() -> Result<void> {
+        BP_CHECK(run_phase(context, {"kubelet-start"}));
+        return note_kubelet_start(context);
+      }));
+  steps.push_back(make_kubelet_step(context));
   steps.push_back(api_step(context));
   for (auto& step : object_steps(context)) {
     steps.push_back(make_lasting(std::move(step), object_age, *context.clock));
@@ -347,7 +370,7 @@ StepList control_plane_steps(const Context& context) {
 
 StepList worker_steps(const Context& context) {
   StepList steps;
-  steps.push_back(kubelet_running_step(context));
+  steps.push_back(make_kubelet_step(context));
   return steps;
 }
 

@@ -94,34 +94,36 @@ Result<std::string> render_kubeadm_init(const Context& context) {
   std::string out;
   for (const auto& document : {init, cluster_configuration(context, etcd_tag, dns_tag),
                                kubelet_configuration(context), proxy_configuration(context)}) {
-    out += "---\n" + document.dump(2) + "\n";
+    out += "---\n" + dump_text(document, 2) + "\n";
   }
   return out;
 }
 
 std::string render_kubeadm_join(const Context& context, std::string_view discovery_file,
                                 std::string_view token) {
-  return Json{{"apiVersion", "kubeadm.k8s.io/v1beta4"},
-              {"kind", "JoinConfiguration"},
-              {"discovery",
-               {{"file", {{"kubeConfigPath", discovery_file}}}, {"tlsBootstrapToken", token}}},
-              {"nodeRegistration", node_registration(context)},
-              {"timeouts", timeouts()}}
-             .dump(2) +
+  return dump_text(
+             Json{{"apiVersion", "kubeadm.k8s.io/v1beta4"},
+                  {"kind", "JoinConfiguration"},
+                  {"discovery",
+                   {{"file", {{"kubeConfigPath", discovery_file}}}, {"tlsBootstrapToken", token}}},
+                  {"nodeRegistration", node_registration(context)},
+                  {"timeouts", timeouts()}},
+             2) +
          "\n";
 }
 
 std::string render_discovery(std::string_view server, std::string_view ca_pem) {
-  return Json{{"apiVersion", "v1"},
-              {"kind", "Config"},
-              {"clusters",
-               {{{"name", ""},
-                 {"cluster",
-                  {{"server", server}, {"certificate-authority-data", base64_encode(ca_pem)}}}}}},
-              {"contexts", Json::array()},
-              {"users", Json::array()},
-              {"current-context", ""}}
-             .dump(2) +
+  return dump_text(Json{{"apiVersion", "v1"},
+                        {"kind", "Config"},
+                        {"clusters",
+                         {{{"name", ""},
+                           {"cluster",
+                            {{"server", server},
+                             {"certificate-authority-data", base64_encode(ca_pem)}}}}}},
+                        {"contexts", Json::array()},
+                        {"users", Json::array()},
+                        {"current-context", ""}},
+                   2) +
          "\n";
 }
 
@@ -149,22 +151,22 @@ std::string without_forward(std::string_view manifests) {
 }
 
 std::string render_cni(std::string_view pod_cidr) {
-  return Json{{"cniVersion", "1.0.0"},
-              {"name", "bedplate"},
-              {"plugins",
-               {{{"type", "bridge"},
-                 {"bridge", "cni0"},
-                 {"isGateway", true},
-                 {"ipMasq", false},
-                 {"hairpinMode", true},
-                 {"ipam",
-                  {{"type", "host-local"},
-                   {"ranges", Json::array({Json::array({Json{{"subnet", pod_cidr}}})})},
-                   {"routes", Json::array({Json{{"dst", "0.0.0.0/0"}}})}}}},
-                {{"type", "portmap"},
-                 {"capabilities", {{"portMappings", true}}},
-                 {"backend", "nftables"}}}}}
-             .dump(2) +
+  return dump_text(Json{{"cniVersion", "1.0.0"},
+                        {"name", "bedplate"},
+                        {"plugins",
+                         {{{"type", "bridge"},
+                           {"bridge", "cni0"},
+                           {"isGateway", true},
+                           {"ipMasq", false},
+                           {"hairpinMode", true},
+                           {"ipam",
+                            {{"type", "host-local"},
+                             {"ranges", Json::array({Json::array({Json{{"subnet", pod_cidr}}})})},
+                             {"routes", Json::array({Json{{"dst", "0.0.0.0/0"}}})}}}},
+                          {{"type", "portmap"},
+                           {"capabilities", {{"portMappings", true}}},
+                           {"backend", "nftables"}}}}},
+                   2) +
          "\n";
 }
 
