@@ -84,7 +84,8 @@ Result<int> rehearse(const Arguments& arguments, const Invocation& invocation) {
   }
   if (rehearsal.report().findings.empty()) return 0;
   return fail(ErrorKind::conflict,
-              "the rehearsal ran to its end, but not everything was as it must be");
+              "the rehearsal ran to its end, but not everything was as it must be",
+              "the findings above say what; --report FILE keeps everything that was seen");
 }
 
 void add_options(CLI::App& command, Arguments& arguments) {

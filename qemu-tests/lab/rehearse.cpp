@@ -111,6 +111,7 @@ Result<void> Rehearsal::Impl::read_inputs() {
   BP_TRY(const auto secrets, read_secrets(source.secrets));
   BP_TRY(site, seal_site(std::move(parsed), secrets));
   report.site = site.name;
+  BP_CHECK(check_installable(site));
   BP_TRY(firmware, find_firmware());
   return {};
 }
@@ -135,10 +136,13 @@ Result<void> Rehearsal::Impl::open_folder() {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(work, ignored)) {
     // Disks of another medium are of no use any more, and big.
-    if (entry.is_directory() && entry.path() != folder) BP_CHECK(remove_tree(entry.path()));
+    if (entry.path() != folder && is_of_a_rehearsal(entry.path())) {
+      BP_CHECK(remove_tree(entry.path()));
+    }
   }
   BP_CHECK(make_directories(folder, 0700));
   state = read_state(folder / "state.json");
+  BP_CHECK(write_state(folder / "state.json", state));  // says whose folder this is
   BP_TRY(medium,
          open_medium(iso, options.source, site.trust.bundle_keys, folder, runner, progress));
   report.bundle = medium.bundle;
@@ -178,10 +182,11 @@ Result<void> Rehearsal::Impl::prepare_disks(const MachineSpec& spec) {
   if (old) {
     report.resumed = true;
     progress.note(spec.name + ": installed by an earlier run, starts from its disk");
-    return {};
+  } else {
+    BP_CHECK(make_disk(spec.disk_path(), disk_size(spec.disk)));
   }
-  BP_CHECK(make_disk(spec.disk_path(), disk_size(spec.disk)));
-  if (!spec.decoy) return {};
+  const bool has_decoy = fs::exists(spec.decoy_path()) && !state.decoy_digest.empty();
+  if (!spec.decoy || has_decoy) return {};
   BP_CHECK(make_decoy(spec.decoy_path(), disk_size(spec.disk), runner));
   BP_TRY(const auto digest, digest_of_data(spec.decoy_path()));
   state.decoy_digest = digest.str();
@@ -330,25 +335,8 @@ void Rehearsal::Impl::collect() {
 }
 
 void Rehearsal::Impl::judge() {
-  auto& findings = report.findings;
-  if (report.network.elsewhere != 0) {
-    findings.push_back(fmt::format("{} frames were for elsewhere", report.network.elsewhere));
-  }
-  for (const auto& image : report.foreign_images) {
-    findings.push_back("an image that the bundle does not have: " + image);
-  }
-  if (report.decoy_unchanged && !*report.decoy_unchanged) {
-    findings.push_back("the disk with someone's data was changed");
-  }
-  for (const auto& machine : report.machines) {
-    if (!machine.verity || machine.verity->find("verity") == std::string::npos) {
-      findings.push_back(machine.name + ": no proof that dm-verity guards the running system");
-    }
-    if (machine.lab_settings != "none") {
-      findings.push_back(fmt::format("{}: settings of test hosts: {}", machine.name,
-                                     machine.lab_settings.value_or("unknown")));
-    }
-  }
+  auto found = findings_of(report);
+  report.findings.insert(report.findings.end(), found.begin(), found.end());
 }
 
 Result<void> Rehearsal::Impl::keep_running() {
@@ -417,10 +405,10 @@ const RehearsalReport& Rehearsal::report() const {
 std::string Rehearsal::directions() const {
   if (impl_->folder.empty()) return {};
   auto out = fmt::format("consoles:    less -R {}/*/console.log\n", impl_->folder.string());
+  out += fmt::format("kubeconfig:  {}\n", (impl_->folder / "kubeconfig").string());
   if (!impl_->kept) {
     return out + "machines:    switched off; with --keep they stay\n";
   }
-  out += fmt::format("kubeconfig:  {}\n", (impl_->folder / "kubeconfig").string());
   out += fmt::format("try it:      {} get nodes -o wide\n", impl_->workstation->command_line());
   return out + std::string("stop it:     bedplate rehearse --stop\n");
 }
@@ -451,7 +439,8 @@ Result<void> stop_kept(const RehearseOptions& options) {
     BP_CHECK(remove_tree(file));
   }
   if (any) return {};
-  return fail(ErrorKind::not_found, "no machines were kept running");
+  return fail(ErrorKind::not_found, "no machines were kept running",
+              "machines stay only when a rehearsal was started with --keep");
 }
 
 }  // namespace bedplate::lab

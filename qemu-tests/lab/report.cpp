@@ -1,5 +1,7 @@
 #include "qemu-tests/lab/report.hpp"
 
+#include <fmt/format.h>
+
 #include "core/json.hpp"
 
 namespace bedplate::lab {
@@ -64,6 +66,33 @@ Json list(const std::vector<T>& items, Json (*to_json)(const T&)) {
 }
 
 }  // namespace
+
+std::vector<std::string> findings_of(const RehearsalReport& report) {
+  std::vector<std::string> findings;
+  if (report.network.frames == 0) findings.push_back("the network gave no account of itself");
+  if (report.network.elsewhere != 0) {
+    findings.push_back(fmt::format("{} frames were for elsewhere", report.network.elsewhere));
+  }
+  for (const auto& node : report.nodes) {
+    if (node.images.empty()) findings.push_back(node.name + ": says nothing of its images");
+  }
+  for (const auto& image : report.foreign_images) {
+    findings.push_back("an image that the bundle does not have: " + image);
+  }
+  if (report.decoy_unchanged && !*report.decoy_unchanged) {
+    findings.push_back("the disk with someone's data was changed");
+  }
+  for (const auto& machine : report.machines) {
+    if (!machine.verity || !machine.verity->starts_with("verity, intact")) {
+      findings.push_back(machine.name + ": no proof that dm-verity guards the running system");
+    }
+    if (machine.lab_settings != "none") {
+      findings.push_back(fmt::format("{}: settings of test hosts: {}", machine.name,
+                                     machine.lab_settings.value_or("unknown")));
+    }
+  }
+  return findings;
+}
 
 std::string report_to_json(const RehearsalReport& report) {
   Json json{{"site", report.site},

@@ -42,6 +42,10 @@ struct RehearsalReport {
   std::vector<std::string> findings;  ///< what makes the rehearsal a failure
 };
 
+/// What makes a rehearsal that ran to its end a failure. What was not seen is no proof: no frames,
+/// no images and an unknown root file system are findings, too.
+std::vector<std::string> findings_of(const RehearsalReport& report);
+
 /// For --report and --json. Times in seconds.
 std::string report_to_json(const RehearsalReport& report);
 

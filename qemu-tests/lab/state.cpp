@@ -34,6 +34,16 @@ Result<void> write_state(const std::filesystem::path& file, const RehearsalState
   return write_file_atomic(file, json.dump(2));
 }
 
+bool is_of_a_rehearsal(const std::filesystem::path& folder) {
+  const auto name = folder.filename().string();
+  const bool named = name.size() == 12 && std::ranges::all_of(name, [](char c) {
+                       return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                     });
+  std::error_code ignored;
+  return named && std::filesystem::is_directory(folder, ignored) &&
+         std::filesystem::exists(folder / "state.json", ignored);
+}
+
 Result<void> write_kept(const std::filesystem::path& file, const KeptLab& kept) {
   Json json{{"network", process_json(kept.network)},
             {"machines", Json::array()},

@@ -20,6 +20,10 @@ struct RehearsalState {
 RehearsalState read_state(const std::filesystem::path& file);
 Result<void> write_state(const std::filesystem::path& file, const RehearsalState& state);
 
+/// True for a folder of machines that a rehearsal made: nothing else in its work folder is ours to
+/// remove.
+bool is_of_a_rehearsal(const std::filesystem::path& folder);
+
 /// Machines that were left running by --keep.
 struct KeptLab {
   ProcessId network;

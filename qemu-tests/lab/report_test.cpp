@@ -1,0 +1,80 @@
+#include "qemu-tests/lab/report.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/file.hpp"
+#include "qemu-tests/lab/state.hpp"
+
+namespace bedplate::lab {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+RehearsalReport good() {
+  RehearsalReport report;
+  report.network.frames = 10;
+  report.machines.push_back({"node-1", {}, "verity, intact", "none"});
+  NodeView node;
+  node.name = "node-1";
+  node.images["sha256:aa"] = "pause";
+  report.nodes.push_back(node);
+  report.decoy_unchanged = true;
+  return report;
+}
+
+TEST(Findings, ARehearsalAsItMustBeHasNone) {
+  EXPECT_THAT(findings_of(good()), IsEmpty());
+}
+
+// What was not seen proves nothing: each of these once passed, or would have.
+TEST(Findings, WhatWasNotSeenIsAFinding) {
+  auto report = good();
+  report.network.frames = 0;
+  EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("no account")));
+
+  report = good();
+  report.nodes[0].images.clear();
+  EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("nothing of its images")));
+
+  for (const auto* root : {"not a Bedplate system: no verity device", "verity, damaged", ""}) {
+    report = good();
+    report.machines[0].verity = root;
+    EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("no proof that dm-verity"))) << root;
+  }
+  report.machines[0].verity.reset();
+  EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("no proof that dm-verity")));
+}
+
+TEST(Findings, WhatWasSeenAndMustNotBeIsAFinding) {
+  auto report = good();
+  report.network.elsewhere = 3;
+  report.decoy_unchanged = false;
+  report.machines[0].lab_settings = "cgroupDriver";
+  report.foreign_images = {"node-1: x@sha256:bb"};
+  EXPECT_THAT(findings_of(report),
+              ElementsAre(HasSubstr("3 frames"), HasSubstr("x@sha256:bb"),
+                          HasSubstr("disk with someone's data"), HasSubstr("cgroupDriver")));
+}
+
+TEST(WorkFolder, OnlyFoldersOfRehearsalsAreOurs) {
+  const auto work = TemporaryDirectory::create("bedplate-work");
+  ASSERT_TRUE(work);
+  const auto make = [&](const std::string& name, bool marked) {
+    const auto folder = work->path() / name;
+    EXPECT_TRUE(make_directories(folder));
+    if (marked) {
+      EXPECT_TRUE(write_state(folder / "state.json", {}));
+    }
+    return folder;
+  };
+  EXPECT_TRUE(is_of_a_rehearsal(make("0123456789ab", true)));
+  EXPECT_FALSE(is_of_a_rehearsal(make("0123456789ac", false)));
+  EXPECT_FALSE(is_of_a_rehearsal(make("precious", true)));
+  EXPECT_FALSE(is_of_a_rehearsal(make("0123456789abcdef", true)));
+}
+
+}  // namespace
+}  // namespace bedplate::lab
