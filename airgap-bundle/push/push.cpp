@@ -237,10 +237,13 @@ class Execution {
 
   static Result<void> settle_refusal(const ManifestPlan& manifest,
                                      const registry::ManifestAnswer& answer, ItemReport& report) {
-    if (!manifest.sparse || manifest.role != Role::index || !is_opinion(answer.status)) {
+    if (!manifest.sparse || !oci::is_index(manifest.media_type) || !is_opinion(answer.status)) {
       return fail(*answer.refused);
     }
-    report.not_possible.push_back(manifest.digest);
+    // By digest and by tag it is one index.
+    if (std::ranges::find(report.not_possible, manifest.digest) == report.not_possible.end()) {
+      report.not_possible.push_back(manifest.digest);
+    }
     return {};
   }
 

@@ -274,6 +274,18 @@ TEST_F(SparseIndexTest, RefusalIsReportedAndIsNoFailure) {
             index_.str());
 }
 
+/// With `platforms:` the name stands for the index itself.
+TEST_F(SparseIndexTest, RefusalOfAnImageThatIsAnIndexIsReportedToo) {
+  registry_.refuses_sparse = true;
+  bundle_.header.images.back() = {"r.example/a:1", index_, index_type, "", {}};
+  const auto outcome = push(bundle_);
+  expect_pushed(outcome);
+  EXPECT_TRUE(registry_.manifest("k8s/a", image_.digest.str()));
+  EXPECT_FALSE(registry_.manifest("k8s/a", "1"));
+  EXPECT_EQ(report_json(*outcome, options_.target)["items"][0]["notPossible"][0]["digest"],
+            index_.str());
+}
+
 TEST_F(SparseIndexTest, RefusalOfTheAccountIsAFailure) {
   registry_.script = [&](const Request& request) -> std::optional<Reply> {
     if (request.method == "PUT" && request.path.ends_with(index_.str())) return Reply{403, {}, ""};
