@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "core/direct_writer.hpp"
+
 namespace bedplate::bundle {
 namespace {
 
@@ -63,6 +65,7 @@ Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t mos
   }
   BP_TRY_DURING(auto file, "creating bundle " + path.string(), PartialFile::open(path, placed));
   Writer writer(std::move(file));
+  writer.direct_ = open_direct(writer.file_.fd());
   writer.reserved_ = reserved;
   writer.end_ = end;
   writer.have_ = std::move(have);
@@ -101,21 +104,30 @@ Result<bool> Writer::write_rest(std::size_t index, std::uint64_t from, Sha256 ha
                                 const FillFrom& fill) {
   const auto& blob = placed_[index];
   auto done = from;
+  DirectWriter out(file_.fd(), direct_.get(), blob.offset + from);
   WriteBehind behind(file_.fd(), blob.offset + from);
+  const auto wrote = [&] {
+    file_.set_written(index, out.written() - blob.offset);
+    behind.reached(out.written());
+  };
   const Sink sink = [&](std::span<const std::byte> data) -> Result<void> {
     if (data.size() > blob.size - done) {
       return fail(ErrorKind::corrupt, fmt::format("{} is longer than the {} bytes that its "
                                                   "manifest says",
                                                   blob.digest.str(), blob.size));
     }
-    BP_CHECK(write_all_at(file_.fd(), data, blob.offset + done));
+    BP_CHECK(out.write(data));
     hash.update(data);
     done += data.size();
-    file_.set_written(index, done);
-    behind.reached(blob.offset + done);
+    wrote();
     return {};
   };
-  if (from < blob.size || blob.size == 0) BP_CHECK(fill(from, sink));
+  Result<void> filled;
+  if (from < blob.size || blob.size == 0) filled = fill(from, sink);
+  // What came before a line was cut is worth keeping, too.
+  BP_CHECK(out.flush());
+  wrote();
+  BP_CHECK(std::move(filled));
   if (done == blob.size && hash.finish() == blob.digest) return true;
   file_.set_written(index, 0);
   return false;

@@ -96,6 +96,7 @@ class Writer {
   Result<bool> write_rest(std::size_t index, std::uint64_t from, Sha256 hash, const FillFrom& fill);
 
   PartialFile file_;
+  UniqueFd direct_;  ///< the same file past the page cache; may be missing
   Header header_;
   BlobSizes have_;
   std::set<Digest> elsewhere_;  ///< of header_.elsewhere
