@@ -10,20 +10,6 @@ namespace {
 
 constexpr std::size_t most_fields = 100;
 
-void append_decoded(std::string& out, std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr ==
-            text.data() + i + 3) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-}
-
 /// tchar of RFC 9110 section 5.6.2, which methods and field names consist of; in lower case.
 char token_character(char c) {
   if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) return c;
@@ -69,7 +55,7 @@ bool RequestParser::request_line(std::string_view line) {
   request_.path = request_.target;
   if (request_.target.find('%') != std::string_view::npos) {
     decoded_.clear();
-    append_decoded(decoded_, request_.target);
+    append_percent_decoded(decoded_, request_.target);
     request_.path = decoded_;
   }
   return true;
@@ -140,7 +126,7 @@ std::string ServerRequest::parameter(std::string_view name) const {
     const auto pair = rest.substr(0, rest.find('&'));
     const auto equals = pair.find('=');
     if (pair.substr(0, equals) == name && equals != std::string_view::npos) {
-      append_decoded(out, pair.substr(equals + 1));
+      append_percent_decoded(out, pair.substr(equals + 1));
       return out;
     }
     rest.remove_prefix(std::min(rest.size(), pair.size() + 1));

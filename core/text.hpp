@@ -12,6 +12,10 @@ std::string lower(std::string_view text);
 /// Without spaces, tabs and line ends at either end.
 std::string_view trimmed(std::string_view text);
 
+/// Appends `text` with its percent-encoded octets decoded (RFC 3986, section 2.1). A per cent sign
+/// without two hexadecimal digits behind it stands for itself.
+void append_percent_decoded(std::string& out, std::string_view text);
+
 /// Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none.
 std::size_t utf8_length(std::string_view text);
 

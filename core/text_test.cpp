@@ -15,6 +15,12 @@ TEST(Text, TrimsBothEnds) {
   EXPECT_EQ(trimmed(""), "");
 }
 
+TEST(Text, DecodesPercents) {
+  std::string text = "/";
+  append_percent_decoded(text, "a%2fb%3A%00%zz%4");
+  EXPECT_EQ(text, std::string("/a/b:\0%zz%4", 11));
+}
+
 TEST(Text, KnowsUtf8) {
   for (const auto* text : {"", "a\n", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
     EXPECT_TRUE(is_utf8(text)) << text;

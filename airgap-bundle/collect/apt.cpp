@@ -27,23 +27,6 @@ Result<void> each_line(std::string_view text, const Action& action) {
   return {};
 }
 
-/// RFC 3986, 2.1: apt writes %2b for a plus, and %3a for the colon of an epoch in file names.
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr ==
-            text.data() + i + 3) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 std::vector<std::string_view> words_of(std::string_view line) {
   std::vector<std::string_view> out;
   while (!line.empty()) {
@@ -63,8 +46,9 @@ Result<AptPackage> parse_file_name(std::string_view file) {
   if (first == std::string_view::npos || first == last || !file.ends_with(".deb")) {
     return fail(ErrorKind::unsupported, fmt::format("apt names a file {}", file));
   }
-  out.name = percent_decoded(file.substr(0, first));
-  out.version = percent_decoded(file.substr(first + 1, last - first - 1));
+  // apt writes %2b for a plus, and %3a for the colon of an epoch.
+  append_percent_decoded(out.name, file.substr(0, first));
+  append_percent_decoded(out.version, file.substr(first + 1, last - first - 1));
   out.architecture = file.substr(last + 1, file.size() - last - 5);
   return out;
 }
