@@ -19,7 +19,7 @@ struct Target {
 constexpr Target targets[] = {
     {"header", header},       {"tar_index", tar_index}, {"manifest", manifest},
     {"reference", reference}, {"challenge", challenge}, {"images", images},
-    {"lock", lock},           {"spec", spec},
+    {"lock", lock},           {"spec", spec},           {"request", request},
 };
 
 class Corpus : public ::testing::TestWithParam<Target> {};

@@ -15,6 +15,7 @@ void challenge(std::string_view input);  ///< WWW-Authenticate
 void images(std::string_view input);     ///< what helm rendered
 void lock(std::string_view input);       ///< bundle.lock
 void spec(std::string_view input);       ///< bundle.yaml
+void request(std::string_view input);    ///< head of an HTTP request
 
 inline void require(bool condition, const char* what) {
   if (!condition) throw std::logic_error(what);
