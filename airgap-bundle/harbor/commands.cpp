@@ -22,11 +22,6 @@ struct HarborOptions {
   std::string approved;
   bool dry_run = false;
   bool before_push = false;
-  bool plain_http = false;
-  std::string url;
-  std::string ca;
-  std::string user = "admin";
-  harbor::SecretSource password;
 };
 using Options = std::shared_ptr<HarborOptions>;
 
@@ -95,7 +90,9 @@ Result<int> apply(const HarborOptions& options, bool json) {
   return 0;
 }
 
-Result<int> check(const HarborOptions& options, bool json) {
+}  // namespace
+
+Result<int> check_harbor(const HarborCheck& options, bool json) {
   if (!options.password.given()) {
     return fail(ErrorKind::usage, "--password-file or --password-variable is needed");
   }
@@ -113,6 +110,19 @@ Result<int> check(const HarborOptions& options, bool json) {
   fmt::print("{}", json ? harbor::to_json(report).dump() + "\n" : harbor::to_text(report));
   return report.passed() ? 0 : exit_code(ErrorKind::unsupported);
 }
+
+void add_harbor_account(CLI::App& command, const std::shared_ptr<HarborCheck>& options) {
+  command.add_option("--user", options->user, "System administrator of Harbor")
+      ->capture_default_str();
+  auto* file = command.add_option("--password-file", options->password.file,
+                                  "File with the administrator's password");
+  command
+      .add_option("--password-variable", options->password.variable,
+                  "Name of the environment variable with that password")
+      ->excludes(file);
+}
+
+namespace {
 
 void add_apply(CLI::App& harbor, const Options& options, Invocation& invocation) {
   auto* command = harbor.add_subcommand(
@@ -135,25 +145,20 @@ void add_apply(CLI::App& harbor, const Options& options, Invocation& invocation)
   });
 }
 
-void add_check(CLI::App& harbor, const Options& options, Invocation& invocation) {
+void add_check(CLI::App& harbor, Invocation& invocation) {
+  const auto options = std::make_shared<HarborCheck>();
   auto* command = harbor.add_subcommand(
       "check", "Make every call once on a throw-away project and compare the answers");
   command->add_option("url", options->url, "https://HOST[:PORT]")->required();
   command->add_option("--ca", options->ca, "Trust only this authority (PEM file)");
   command->add_flag("--plain-http", options->plain_http, "Allow http://");
-  command->add_option("--user", options->user, "System administrator")->capture_default_str();
-  auto* file =
-      command->add_option("--password-file", options->password.file, "File with the password");
-  command
-      ->add_option("--password-variable", options->password.variable,
-                   "Name of the environment variable with the password")
-      ->excludes(file);
+  add_harbor_account(*command, options);
   command->footer(
       "Makes the project bedplate-check-RANDOM and removes it again.\n"
       "Example:\n  bedplate harbor check https://harbor.example --ca ca.pem "
       "--password-file harbor-admin");
   command->callback([options, &invocation] {
-    invocation.action = [options, &invocation] { return check(*options, invocation.json); };
+    invocation.action = [options, &invocation] { return check_harbor(*options, invocation.json); };
   });
 }
 
@@ -164,7 +169,7 @@ void add_harbor_commands(CLI::App& app, Invocation& invocation) {
   auto* harbor = app.add_subcommand("harbor", "Keep a Harbor as a document says");
   harbor->require_subcommand(1);
   add_apply(*harbor, options, invocation);
-  add_check(*harbor, options, invocation);
+  add_check(*harbor, invocation);
 }
 
 }  // namespace bedplate

@@ -7,6 +7,7 @@
 
 #include "airgap-bundle/bundle/trust.hpp"
 #include "airgap-bundle/collect/rate.hpp"
+#include "airgap-bundle/harbor/commands.hpp"
 #include "airgap-bundle/push/report.hpp"
 #include "core/file.hpp"
 
@@ -59,7 +60,20 @@ Result<registry::HostSettings> host_settings(const PushOptions& options) {
   return out;
 }
 
+/// What a push needs; with --check the command line alone cannot say it.
+Result<void> check_complete(const PushOptions& options) {
+  const auto need = [](bool given, const char* name) -> Result<void> {
+    if (given) return {};
+    return fail(ErrorKind::usage, fmt::format("{} is required", name),
+                "`bedplate bundle push --help` has an example");
+  };
+  BP_CHECK(need(!options.bundle.empty(), "the bundle"));
+  BP_CHECK(need(!options.trust.empty(), "--trust"));
+  return need(!options.to.empty(), "--to");
+}
+
 Result<int> push_it(const PushOptions& options, bool json) {
+  BP_CHECK(check_complete(options));
   BP_TRY(const auto how, how_to_push(options));
   BP_TRY(const auto keys, bundle::read_trust(options.trust));
   BP_TRY(const auto reader, bundle::Reader::open(options.bundle, keys));
@@ -111,25 +125,35 @@ void add_connection(CLI::App& command, const std::shared_ptr<PushOptions>& optio
 void add_push_command(CLI::App& bundle, Invocation& invocation) {
   const auto options = std::make_shared<PushOptions>();
   auto* command = bundle.add_subcommand("push", "Push everything of a bundle to a registry");
-  command->add_option("bundle", options->bundle, "Bundle file")->required();
-  command
-      ->add_option("--trust", options->trust,
-                   "Who may have signed it: a key (ed25519:…), a sealed site file, a secrets file, "
-                   "or a file with a key per line; may be repeated")
-      ->required();
-  command->add_option("--to", options->to, "Registry: HOST[:PORT][/PREFIX]")->required();
+  command->add_option("bundle", options->bundle, "Bundle file");
+  command->add_option(
+      "--trust", options->trust,
+      "Who may have signed it: a key (ed25519:…), a sealed site file, a secrets file, "
+      "or a file with a key per line; may be repeated");
+  command->add_option("--to", options->to, "Registry: HOST[:PORT][/PREFIX]");
   command->add_flag("--keep-registry", options->keep_registry,
                     "Put each image's own registry before its repository");
   add_connection(*command, options);
   command->add_flag("--dry-run", options->dry_run,
                     "Print what is there and what would be sent, write nothing");
   command->add_option("--report", options->report, "Write what became of each image as JSON");
+  const auto harbor = std::make_shared<HarborCheck>();
+  command->add_option("--check", harbor->url,
+                      "Push nothing: compare the Harbor at this URL with what is expected of one, "
+                      "as `bedplate harbor check` does");
+  add_harbor_account(*command, harbor);
   command->footer(
       "Logs in as docker, podman or skopeo did. Interrupted and called again, it goes on.\n"
-      "Example:\n  bedplate bundle push site.bundle --trust site.secrets --to "
-      "harbor.site.example/k8s");
-  command->callback([options, &invocation] {
-    invocation.action = [options, &invocation] { return push_it(*options, invocation.json); };
+      "Examples:\n  bedplate bundle push site.bundle --trust site.secrets --to "
+      "harbor.site.example/k8s\n  bedplate bundle push --check https://harbor.site.example "
+      "--password-file harbor-admin");
+  command->callback([options, harbor, &invocation] {
+    invocation.action = [options, harbor, &invocation]() -> Result<int> {
+      if (harbor->url.empty()) return push_it(*options, invocation.json);
+      harbor->ca = options->ca;
+      harbor->plain_http = options->plain_http;
+      return check_harbor(*harbor, invocation.json);
+    };
   });
 }
 

@@ -45,6 +45,30 @@ TEST_F(HarborContractCheck, TheContractPassesAndNothingIsLeft) {
   EXPECT_EQ(essence()["config"], before["config"]);
 }
 
+TEST_F(HarborContractCheck, PushChecksAsWellAsHarborDoes) {
+  const auto password = folder().parent_path() / "password";
+  ASSERT_TRUE(write_file_atomic(password, target().password + "\n", 0600));
+  SystemProcessRunner runner;
+  for (std::vector<std::string> words : {std::vector<std::string>{"bundle", "push", "--check"},
+                                         std::vector<std::string>{"harbor", "check"}}) {
+    words.insert(words.begin(), BEDPLATE_PROGRAM);
+    words.insert(words.end(), {target().url, "--plain-http", "--password-file", password});
+    Command command;
+    command.argv = words;
+    const auto passed = runner.run(command);
+    ASSERT_TRUE(passed);
+    EXPECT_EQ(passed->status, 0) << passed->err;
+    EXPECT_THAT(passed->out, HasSubstr("0 of "));
+    expect_clean();
+    // The administrator's password is asked for, and nothing that only a push needs.
+    command.argv.resize(command.argv.size() - 2);
+    const auto refused = runner.run(command);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->status, exit_code(ErrorKind::usage));
+    EXPECT_THAT(refused->err, HasSubstr("--password-file"));
+  }
+}
+
 TEST_F(HarborContractCheck, EveryCallOfTheContractIsMade) {
   std::set<std::string> made;
   const auto report = check();
