@@ -29,6 +29,7 @@
 #include "airgap-bundle/supply/policy.hpp"
 #include "core/file.hpp"
 #include "core/json.hpp"
+#include "core/space.hpp"
 
 namespace bedplate::collect {
 namespace {
@@ -235,18 +236,14 @@ class Creation {
     if (::stat((options_.output.string() + ".partial").c_str(), &info) == 0) {
       out.written = static_cast<std::uint64_t>(info.st_blocks) * 512;
     }
-    BP_TRY(out.free, free_space(folder));
+    BP_TRY(const auto system, probe_file_system(folder));
+    out.free = system.free;
+    out.longest_file = system.longest_file;
     return out;
   }
 
-  /// Better a refusal now than a full disk in an hour.
   Result<void> check_space(const SpacePlan& plan) const {
-    if (plan.free >= plan.needed()) return {};
-    const auto folder = std::filesystem::absolute(options_.output).parent_path();
-    return fail(ErrorKind::io,
-                fmt::format("{} has {} free; the bundle may need up to {}", folder.string(),
-                            format_bytes(plan.free), format_bytes(plan.needed())),
-                "free space there, or write the bundle to another file system with -o");
+    return require_room(plan, std::filesystem::absolute(options_.output).parent_path());
   }
 
   /// What charts and kubeadm ask for: rendered before anything big is fetched.
@@ -555,6 +552,21 @@ Result<Created> create_bundle(const BundleSpec& spec, const CreateOptions& optio
   BP_TRY_DURING(auto created, "creating bundle " + options.output.string(),
                 Creation(spec, options, key, progress).run());
   return created;
+}
+
+Result<void> require_room(const SpacePlan& plan, const std::filesystem::path& folder) {
+  if (plan.shortest() > plan.longest_file) {
+    return fail(ErrorKind::unsupported,
+                fmt::format("the file system of {} cannot hold a file of {}: it ends at {} bytes",
+                            folder.string(), format_bytes(plan.shortest()), plan.longest_file),
+                "write the bundle elsewhere with -o; `bedplate bundle split --size fat32` then "
+                "makes parts that fit");
+  }
+  if (plan.free >= plan.needed()) return {};
+  return fail(ErrorKind::io,
+              fmt::format("{} has {} free; the bundle may need up to {}", folder.string(),
+                          format_bytes(plan.free), format_bytes(plan.needed())),
+              "free space there, or write the bundle to another file system with -o");
 }
 
 Result<SpacePlan> plan_space(const BundleSpec& spec, const CreateOptions& options,

@@ -45,8 +45,15 @@ struct SpacePlan {
   std::uint64_t overhead = 0;  ///< header, indexes, manifests
   std::uint64_t written = 0;   ///< bytes of it that are on the disk already
   std::uint64_t free = 0;      ///< bytes on the file system of the output
+  std::uint64_t longest_file = ~std::uint64_t{0};  ///< bytes that a file can have there
   std::uint64_t needed() const { return known + made + overhead - std::min(written, known); }
+  /// The bundle is at least as long as this.
+  std::uint64_t shortest() const { return known + overhead; }
 };
+
+/// Better a refusal now than a full disk in an hour: ErrorKind::io without room enough in `folder`,
+/// unsupported when its file system cannot hold a file as long as the bundle will be.
+Result<void> require_room(const SpacePlan& plan, const std::filesystem::path& folder);
 
 struct Created {
   bundle::Header header;

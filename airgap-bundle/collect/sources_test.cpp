@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "airgap-bundle/bundle/extract.hpp"
+#include "airgap-bundle/collect/create.hpp"
 #include "airgap-bundle/collect/files.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
@@ -24,6 +25,24 @@ std::string problem(const std::string& file, const std::string& more = "") {
           file + "}\n" + more,
       "bundle.yaml");
   return parsed ? "none" : parsed.error().render();
+}
+
+TEST(Room, ABundleThatCannotFitIsRefusedBeforeItIsWritten) {
+  collect::SpacePlan plan;
+  plan.known = 5ULL << 30;
+  plan.written = 3ULL << 30;
+  plan.free = 2ULL << 30;
+  ASSERT_OK(collect::require_room(plan, "/here"));
+  plan.made = 1;
+  const auto full = collect::require_room(plan, "/here");
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().kind, ErrorKind::io);
+  plan.free = 100ULL << 30;
+  plan.longest_file = (4ULL << 30) - 1;
+  const auto fat = collect::require_room(plan, "/here");
+  ASSERT_FALSE(fat);
+  EXPECT_EQ(fat.error().kind, ErrorKind::unsupported);
+  EXPECT_THAT(fat.error().hint, HasSubstr("split --size fat32"));
 }
 
 TEST(UrlFiles, WhatASpecificationMayNotSay) {
