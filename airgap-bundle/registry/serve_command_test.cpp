@@ -12,6 +12,7 @@
 
 #include "airgap-bundle/tests/fixture.hpp"
 #include "airgap-bundle/tests/handmade.hpp"
+#include "airgap-bundle/tests/programs.hpp"
 #include "core/http_client.hpp"
 #include "core/json.hpp"
 #include "core/tls_fixture.hpp"
@@ -109,9 +110,9 @@ class ServeCommandTest : public ::testing::Test {
   }
 
   Result<HttpResponse> ask(const std::string& path, const std::string& scheme = "http",
-                           const std::string& ca = "") {
+                           const std::string& ca = "", std::uint16_t port = 0) {
     HttpRequest request;
-    request.url = scheme + "://127.0.0.1:" + std::to_string(port_) + path;
+    request.url = fmt::format("{}://127.0.0.1:{}{}", scheme, port == 0 ? port_ : port, path);
     request.headers = {{"Authorization", "Basic c2VjcmV0"}};
     request.tls.ca_pem = ca;
     return make_http_client()->send(request);
@@ -161,6 +162,22 @@ TEST_F(ServeCommandTest, ReadsTheCertificateAgain) {
   write(path("key.pem"), "no key", 0600);
   reload();
   EXPECT_TRUE(ask("/v2/", "https", second.certificate_pem));
+}
+
+TEST_F(ServeCommandTest, ServesMetricsOnAnAddressOfTheirOwn) {
+  const auto port = free_port();
+  start({"--bundle", path("site.bundle"), "--metrics", fmt::format("127.0.0.1:{}", port)});
+  EXPECT_EQ(status_of("v1"), 200);
+  EXPECT_EQ(status_of("absent"), 404);
+  const auto page = ask("/metrics", "http", "", port);
+  ASSERT_OK(page);
+  EXPECT_EQ(page->status, 200);
+  EXPECT_THAT(page->body, HasSubstr("status=\"200\""));
+  EXPECT_THAT(page->body, HasSubstr("status=\"404\""));
+  const auto other = ask("/v2/", "http", "", port);
+  ASSERT_OK(other);
+  EXPECT_EQ(other->status, 404);
+  EXPECT_EQ(ask("/metrics")->status, 404);
 }
 
 TEST_F(ServeCommandTest, LogsRequestsWithoutSecretsAndLeavesARenamedLog) {

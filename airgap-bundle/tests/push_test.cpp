@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "airgap-bundle/collect/fetch.hpp"
 #include "airgap-bundle/push/referrers.hpp"
 #include "airgap-bundle/push/report.hpp"
 #include "airgap-bundle/registry/client.hpp"
@@ -20,6 +21,7 @@
 #include "airgap-bundle/tests/fixture.hpp"
 #include "airgap-bundle/tests/programs.hpp"
 #include "core/json.hpp"
+#include "core/tls_fixture.hpp"
 
 namespace bedplate::bundle_test {
 namespace {
@@ -202,6 +204,52 @@ TEST_F(PushTest, AccountAndTlsAreAsTheyMustBe) {
   EXPECT_THAT(refused.error().render(), ::testing::Not(HasSubstr("wrong")));
   login("me:pass word");
   expect_pushed(push_with(ca));
+}
+
+TEST_F(PushTest, ARegistryThatAsksForACertificateGetsOne) {
+  const auto put = [&](const char* name, const ServerTls& identity) {
+    write(folder() / fmt::format("{}.crt", name), identity.certificate_pem);
+    write(folder() / fmt::format("{}.key", name), identity.private_key_pem, 0600);
+  };
+  const auto server = tls_test::self_signed("registry");
+  const auto known = tls_test::self_signed("known");
+  const auto stranger = tls_test::self_signed("stranger");
+  put("tls", server);
+  put("known", known);
+  start(
+      fmt::format(", tls: {{certificate: {0}/tls.crt, key: {0}/tls.key, "
+                  "clientcas: [{0}/known.crt]}}",
+                  folder().string()));
+  create(file());
+  const auto push_as = [&](const ServerTls& identity) {
+    registry::Access access(runner_);
+    access.set(host_,
+               {false,
+                {server.certificate_pem, identity.certificate_pem, identity.private_key_pem, false},
+                {}});
+    const auto reader = open(file());
+    return push::push_bundle(*reader, options_, access, false, nullptr);
+  };
+  EXPECT_FALSE(push_as({}));
+  EXPECT_FALSE(push_as(stranger));
+  expect_pushed(push_as(known));
+  // The way back, as `bundle create` goes it.
+  const auto reader = open(file());
+  ASSERT_OK(reader);
+  collect::RegistrySpec spec;
+  spec.host = host_;
+  spec.ca = "tls.crt";
+  spec.certificate = "known.crt";
+  spec.key = "known.key";
+  const auto settings = collect::read_settings(spec, folder());
+  ASSERT_OK(settings);
+  const auto http = make_http_client();
+  const auto target =
+      options_.target.image(*oci::Reference::parse(reader->header().images[0].name));
+  registry::ClientOptions how;
+  how.tls = settings->tls;
+  registry::Client client(*http, target, how);
+  ASSERT_OK(client.manifest(target.tag));
 }
 
 TEST_F(PushTest, HelmPullsAChart) {
