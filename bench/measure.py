@@ -18,6 +18,7 @@ class Run:
     memory: int   # bytes, the largest process
     written: int  # bytes handed to file systems
     size: int = 0  # bytes of what came out
+    synced: float = 0  # seconds until all of it was on the disk; 0: not measured
 
 
 def run(argv, log, env=None):
@@ -43,6 +44,28 @@ def cold():
     """Nobody finds in memory what an earlier run has read or written. Needs root."""
     os.sync()
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+
+
+def until_synced(action):
+    """A file that was written is not a file that survives a power cut, or a stick that is pulled."""
+    start = time.perf_counter()
+    result = action()
+    os.sync()
+    result.synced = time.perf_counter() - start
+    return result
+
+
+def processor_seconds(pid):
+    """Of a process and those below it, in user and kernel mode."""
+    ticks = 0
+    waiting = [pid]
+    while waiting:
+        number = waiting.pop()
+        fields = pathlib.Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+        for task in pathlib.Path(f"/proc/{number}/task").iterdir():
+            waiting += [int(child) for child in (task / "children").read_text().split()]
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
