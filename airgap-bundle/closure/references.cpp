@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -16,6 +17,8 @@ namespace {
 
 /// Of one object that helm rendered.
 constexpr int most_values = 1'000'000;
+/// Configuration within configuration: an Application with values in a ConfigMap.
+constexpr int deepest_text = 3;
 
 /// What cannot be part of a reference ends a word: quotes, brackets and separators of shells, JSON,
 /// INI files and templates.
@@ -28,12 +31,36 @@ bool names_an_image(std::string_view key) {
 /// "image: busybox" names one, "backgroundImage: sunset.png" does not.
 bool is_a_name(std::string_view key, std::string_view value) {
   if (value == "true" || value == "false") return false;
+  for (const std::string_view picture :
+       {".png", ".svg", ".jpg", ".jpeg", ".gif", ".ico", ".webp"}) {
+    if (value.ends_with(picture)) return false;
+  }
   return lower(key) == "image" || value.find_first_of("/:@") != std::string_view::npos;
 }
 
 /// A flag or variable: "--solver-image=…", "RELATED_IMAGE_PROXY".
 bool speaks_of_images(std::string_view name) {
   return lower(name).find("image") != std::string::npos;
+}
+
+/// "--executor-image" as an item of its own, whose value is the next one.
+bool is_image_flag(std::string_view word) {
+  return word.size() > 2 && word.starts_with('-') && word.find('=') == std::string_view::npos &&
+         names_an_image(word);
+}
+
+/// Whether YAML or JSON that is kept in a text could name an image. Looking first saves reading
+/// dashboards of megabytes, which speak of images in their queries only.
+bool may_be_configuration(std::string_view text) {
+  const auto small = lower(text);
+  for (const std::string_view word : {"image", "repository"}) {
+    for (auto at = small.find(word); at != std::string::npos; at = small.find(word, at + 1)) {
+      auto next = at + word.size();
+      if (next < small.size() && (small[next] == '"' || small[next] == '\'')) ++next;
+      if (next < small.size() && small[next] == ':') return true;
+    }
+  }
+  return false;
 }
 
 std::string_view without_punctuation(std::string_view word) {
@@ -77,13 +104,14 @@ std::string scalar(const YAML::Node& map, std::string_view key) {
 
 class Walk {
  public:
-  Walk(std::string where, std::vector<FoundImage>& out) : where_(std::move(where)), out_(out) {}
+  Walk(std::string where, std::vector<FoundImage>& out)
+      : where_(std::move(where)), out_(out), first_(out.size()) {}
 
   void visit(const YAML::Node& node, const std::string& path) {
     if (node.IsMap()) {
       visit_map(node, path);
     } else if (node.IsSequence()) {
-      for (std::size_t i = 0; i < node.size(); ++i) visit(node[i], fmt::format("{}[{}]", path, i));
+      visit_list(node, path);
     } else if (node.IsScalar()) {
       visit_text(node.Scalar(), path);
     }
@@ -98,6 +126,20 @@ class Walk {
   }
 
  private:
+  void visit_list(const YAML::Node& list, const std::string& path) {
+    std::string flag;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const auto at = fmt::format("{}[{}]", path, i);
+      const auto item = list[i].IsScalar() ? list[i].Scalar() : std::string();
+      if (!flag.empty() && !item.starts_with('-') && is_a_name("", item)) {
+        add_field(item, at);
+      } else {
+        visit(list[i], at);
+      }
+      flag = is_image_flag(item) ? item : "";
+    }
+  }
+
   void visit_map(const YAML::Node& map, const std::string& path) {
     visit_parts(map, path);
     for (const auto& item : map) {
@@ -127,7 +169,8 @@ class Walk {
 
   /// image: {registry, repository, tag or version, digest}, as values and custom resources have it.
   void visit_parts(const YAML::Node& map, const std::string& path) {
-    const auto repository = scalar(map, "repository");
+    auto repository = scalar(map, "repository");
+    if (repository.empty() && names_an_image(path)) repository = scalar(map, "name");
     auto tag = scalar(map, "tag");
     if (tag.empty()) tag = scalar(map, "version");
     const auto digest = scalar(map, "digest");
@@ -157,7 +200,8 @@ class Walk {
       return visit_text(text, path);
     }
     if (auto image = normalize(word)) {
-      out_.push_back({std::move(*image), std::string(word), at(path), Certainty::field});
+      add(std::move(*image), std::string(word), path,
+          depth_ == 0 ? Certainty::field : Certainty::text);
     } else {
       visit_text(text, path);
     }
@@ -166,9 +210,27 @@ class Walk {
   void visit_text(std::string_view text, const std::string& path) {
     for (auto& image : references_in_text(text)) {
       auto written = image.str();
-      out_.push_back({std::move(image), std::move(written), at(path), Certainty::text});
+      add(std::move(image), std::move(written), path, Certainty::text);
     }
     visit_lines(text, path);
+    visit_configuration(text, path);
+  }
+
+  /// What a controller reads as YAML or JSON is looked at as such: there are names without a tag,
+  /// and names in parts.
+  void visit_configuration(std::string_view text, const std::string& path) {
+    if (depth_ == deepest_text || !may_be_configuration(text)) return;
+    if (depth_++ == 0) text_path_ = path;
+    // Without aliases of aliases no text has more values than bytes.
+    const auto most = static_cast<int>(std::min<std::size_t>(text.size(), most_values));
+    try {
+      for (const auto& document : yaml::load(text, most)) {
+        if (!document.IsScalar()) visit(document, path);
+      }
+    } catch (const YAML::Exception&) {
+      // A script, or a template: its lines have been looked at.
+    }
+    --depth_;
   }
 
   /// Short names are found only where the text says that they are images: "image: busybox:1.36" in
@@ -183,6 +245,7 @@ class Walk {
   }
 
   void visit_line(std::string_view line, const std::string& path) {
+    visit_flags(line, path);
     const auto split = line.find_first_of(":=");
     if (split == std::string_view::npos) return;
     auto key = trimmed(line.substr(0, split));
@@ -198,16 +261,46 @@ class Walk {
       value.remove_prefix(1);
     value = value.substr(0, value.find_first_of(separators));
     const bool short_name = value.find_first_of(":@") != std::string_view::npos;
-    if (value.empty() || !short_name || full_reference(value)) return;
-    if (auto image = normalize(value)) {
-      out_.push_back({std::move(*image), std::string(value), at(path), Certainty::text});
+    if (!value.empty() && short_name) add_short(value, path);
+  }
+
+  /// "kubectl run x --image curlimages/curl:8" in a script.
+  void visit_flags(std::string_view line, const std::string& path) {
+    bool flag = false;
+    while (!line.empty()) {
+      const auto end = std::min(line.find_first_of(separators), line.size());
+      const auto word = line.substr(0, end);
+      if (flag && !word.starts_with('-') && is_a_name("", word)) add_short(word, path);
+      if (end > 0) flag = is_image_flag(word) && line.substr(end, 1) == " ";
+      line.remove_prefix(std::min(line.size(), end + 1));
     }
   }
 
-  std::string at(const std::string& path) const { return where_ + ": " + path; }
+  void add_short(std::string_view value, const std::string& path) {
+    if (full_reference(value)) return;  // found already
+    if (auto image = normalize(value)) {
+      add(std::move(*image), std::string(value), path, Certainty::text);
+    }
+  }
+
+  /// What one place names in several ways is one finding; a text is one place.
+  void add(oci::Reference image, std::string written, const std::string& path,
+           Certainty certainty) {
+    auto where = where_ + ": " + (depth_ == 0 ? path : text_path_);
+    const auto own = std::span(out_).subspan(first_);
+    if (std::ranges::any_of(own, [&](const FoundImage& other) {
+          return other.image == image && other.where == where;
+        })) {
+      return;
+    }
+    out_.push_back({std::move(image), std::move(written), std::move(where), certainty});
+  }
 
   std::string where_;
   std::vector<FoundImage>& out_;
+  std::size_t first_;      ///< in out_, of this object's
+  int depth_ = 0;          ///< of texts within texts
+  std::string text_path_;  ///< of the outermost text
 };
 
 struct Document {
@@ -278,9 +371,7 @@ Result<oci::Reference> normalize(std::string_view text) {
     full = (slash == std::string::npos ? "docker.io/library/" : "docker.io/") + full;
   const auto name = full.substr(full.rfind('/') + 1);
   if (name.find_first_of(":@") == std::string::npos) full += ":latest";
-  BP_TRY(auto parsed, oci::Reference::parse(full));
-  if (parsed.registry == "index.docker.io") parsed.registry = "docker.io";
-  return parsed;
+  return oci::Reference::parse(full);
 }
 
 std::vector<oci::Reference> references_in_text(std::string_view text) {
@@ -289,7 +380,9 @@ std::vector<oci::Reference> references_in_text(std::string_view text) {
     const auto start = text.find_first_not_of(separators, at);
     if (start == std::string_view::npos) break;
     const auto end = std::min(text.find_first_of(separators, start), text.size());
-    if (auto image = full_reference(text.substr(start, end - start))) {
+    // A template goes on here: what there is of the name is not the name.
+    const bool cut = end < text.size() && (text[end] == '{' || text[end] == '$');
+    if (auto image = full_reference(text.substr(start, end - start)); image && !cut) {
       out.push_back(std::move(*image));
     }
     at = end;

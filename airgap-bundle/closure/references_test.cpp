@@ -26,6 +26,7 @@ TEST(Normalize, WritesOutWhatShortNamesMean) {
   EXPECT_EQ(text("busybox"), "docker.io/library/busybox:latest");
   EXPECT_EQ(text("goharbor/nginx-photon:v2.14.0"), "docker.io/goharbor/nginx-photon:v2.14.0");
   EXPECT_EQ(text("index.docker.io/library/redis:8"), "docker.io/library/redis:8");
+  EXPECT_EQ(text("docker.io/busybox:1.37"), "docker.io/library/busybox:1.37");
   EXPECT_EQ(text("localhost:5000/a/b"), "localhost:5000/a/b:latest");
   const std::string digest = "@sha256:" + std::string(64, 'a');
   EXPECT_EQ(text("quay.io/a/b:v1" + digest), "quay.io/a/b:v1" + digest);
@@ -99,6 +100,83 @@ data:
                            "docker.io/library/busybox:1.36", "docker.io/envoyproxy/envoy:v1",
                            "quay.io/argo/executor:v3", "docker.io/library/alpine:3.22",
                            "quay.io/op/runner:v2", "quay.io/op/json:v1"));
+}
+
+TEST(FindImages, OfAFlagWhoseValueIsTheNextItem) {
+  EXPECT_THAT(
+      images_of(R"(
+kind: Deployment
+metadata: {name: workflow-controller}
+spec:
+  template:
+    spec:
+      containers:
+      - image: quay.io/argoproj/controller:v4
+        args: [--executor-image, "argoproj/argoexec:v4.0.6", --image-pull-policy, "a:b", --image, --x:y]
+---
+kind: ConfigMap
+metadata: {name: script}
+data:
+  run.sh: |
+    kubectl run x --image curlimages/curl:8 --restart=Never
+    echo --image is the flag: use it
+)"),
+      UnorderedElementsAre("quay.io/argoproj/controller:v4", "docker.io/argoproj/argoexec:v4.0.6",
+                           "docker.io/curlimages/curl:8"));
+}
+
+TEST(FindImages, InConfigurationThatAControllerReads) {
+  EXPECT_THAT(
+      images_of(R"(
+kind: ConfigMap
+metadata: {name: workflow-controller-configmap}
+data:
+  config: |
+    workflowDefaults:
+      spec:
+        templates:
+        - {name: a, container: {image: busybox, command: [sh]}}
+        - container:
+            image: alpine/git
+  versions.yaml: |
+    metricsExporterImage: natsio/prometheus-nats-exporter
+  page.json: '{"a": [{"image": "redis"}, {"logoImage": "logo/main.png"}]}'
+---
+kind: Secret
+metadata: {name: hub}
+stringData:
+  values.yaml: |
+    singleuser:
+      image:
+        name: docker.io/bitnami/jupyter-base-notebook
+        tag: 5.3.0
+    other: {name: a/b, tag: c}
+---
+kind: Application
+metadata: {name: app}
+spec:
+  source:
+    helm:
+      values: |
+        image: {registry: quay.io, repository: x/y, tag: v7}
+        deeper: |
+          image: {repository: quay.io/x/z, tag: v8}
+)"),
+      UnorderedElementsAre(
+          "docker.io/library/busybox:latest", "docker.io/alpine/git:latest",
+          "docker.io/natsio/prometheus-nats-exporter:latest", "docker.io/library/redis:latest",
+          "docker.io/bitnami/jupyter-base-notebook:5.3.0", "quay.io/x/y:v7", "quay.io/x/z:v8"));
+}
+
+TEST(FindImages, AreNotCutWhereATemplateGoesOn) {
+  EXPECT_THAT(images_of(R"(
+kind: ConfigMap
+metadata: {name: c}
+data:
+  a: "image: registry.k8s.io/kubectl:v{{ .Major }}"
+  b: "IMAGE=quay.io/a/b:$VERSION and quay.io/whole/one:v1"
+)"),
+              UnorderedElementsAre("quay.io/whole/one:v1"));
 }
 
 TEST(FindImages, InInstancesOfCustomResources) {
@@ -190,6 +268,12 @@ TEST(FindImages, AliasesOfAliasesCostNoMoreThanTheirSize) {
   EXPECT_EQ(bomb.error().kind, ErrorKind::invalid);
   EXPECT_FALSE(find_images("kind: Pod\na: &a\n  b: *a\n", "chart")) << "it contains itself";
   EXPECT_FALSE(find_images("kind: Pod\na: " + std::string(100'000, '['), "chart"));
+  // Inside a text it is not read as configuration; what it says in plain words counts.
+  std::string kept = "kind: ConfigMap\ndata:\n  a: |\n    image: short\n";
+  for (int i = 1; i < 40; ++i) {
+    kept += fmt::format("    a{0}: &a{0} [*a{1}, *a{1}, *a{1}, 'quay.io/a/b:1']\n", i, i - 1);
+  }
+  EXPECT_THAT(images_of(kept), UnorderedElementsAre("quay.io/a/b:1"));
 }
 
 }  // namespace

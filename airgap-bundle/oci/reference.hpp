@@ -18,7 +18,8 @@ struct Reference {
   std::optional<Digest> digest;
 
   /// The registry must be written out: a short name ("busybox") is ErrorKind::invalid, because what
-  /// it means differs between tools.
+  /// it means differs between tools. "docker.io/busybox" is docker.io/library/busybox, as it is for
+  /// everybody who asks that registry.
   static Result<Reference> parse(std::string_view text);
   std::string str() const;
   friend bool operator==(const Reference&, const Reference&) = default;
