@@ -65,6 +65,9 @@ Json list(const std::vector<T>& items, Json (*to_json)(const T&)) {
   return out;
 }
 
+/// What a kubelet takes from containerd's store into its node's status (`nodeStatusMaxImages`).
+constexpr std::size_t most_images_told = 50;
+
 }  // namespace
 
 std::vector<std::string> findings_of(const RehearsalReport& report) {
@@ -75,6 +78,10 @@ std::vector<std::string> findings_of(const RehearsalReport& report) {
   }
   for (const auto& node : report.nodes) {
     if (node.images.empty()) findings.push_back(node.name + ": says nothing of its images");
+    if (node.images.size() >= most_images_told) {
+      findings.push_back(fmt::format("{}: a kubelet tells of {} images, and there may be more",
+                                     node.name, node.images.size()));
+    }
   }
   for (const auto& image : report.foreign_images) {
     findings.push_back("an image that the bundle does not have: " + image);

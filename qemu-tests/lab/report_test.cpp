@@ -1,5 +1,6 @@
 #include "qemu-tests/lab/report.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,6 +39,10 @@ TEST(Findings, WhatWasNotSeenIsAFinding) {
   report = good();
   report.nodes[0].images.clear();
   EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("nothing of its images")));
+
+  report = good();
+  for (int i = 0; i < 50; ++i) report.nodes[0].images[fmt::format("sha256:{}", i)] = "x";
+  EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("there may be more")));
 
   for (const auto* root : {"not a Bedplate system: no verity device", "verity, damaged", ""}) {
     report = good();
