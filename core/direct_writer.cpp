@@ -15,10 +15,10 @@ namespace {
 
 /// Satisfies every disk and file system in use: blocks of 512 and of 4096 bytes.
 constexpr std::size_t alignment = 4096;
-constexpr std::size_t buffer_size = 512U << 10;
+constexpr std::size_t buffer_size = 2U << 20;
 /// A direct write waits for the disk; for less than this, a copy is cheaper.
 constexpr std::size_t least_direct = 64U << 10;
-constexpr std::chrono::milliseconds longest_in_memory{20};
+constexpr std::chrono::milliseconds longest_in_memory{30};
 
 std::uint64_t aligned_down(std::uint64_t value) {
   return value / alignment * alignment;

@@ -18,8 +18,8 @@ UniqueFd open_direct(int fd);
 
 /// Writes one stretch of a file, front to back. Large aligned pieces go straight to the disk, which
 /// costs neither a copy nor the cache that others use; what is left at the ends, and everything
-/// when there is no direct descriptor, goes through the page cache. At most 512 KiB, and no more than
-/// came in 20 ms and one block, is in memory only: a killed process loses no more than that.
+/// when there is no direct descriptor, goes through the page cache. At most 2 MiB, and no more than
+/// came in 30 ms and one block, is in memory only: a killed process loses no more than that.
 ///
 /// Stretches of one file may be written by several threads, and may touch each other.
 class DirectWriter {

@@ -90,7 +90,7 @@ TEST_F(DirectWriterTest, SlowDataDoesNotWaitInMemory) {
   DirectWriter writer(fd_.get(), direct_.get(), 0);
   const auto piece = random_text(8192, 3);
   ASSERT_TRUE(writer.write(as_byte_span(piece)));
-  std::this_thread::sleep_for(std::chrono::milliseconds(25));
+  std::this_thread::sleep_for(std::chrono::milliseconds(35));
   ASSERT_TRUE(writer.write(as_byte_span(piece)));
   EXPECT_EQ(writer.written(), 2 * piece.size());
 }
