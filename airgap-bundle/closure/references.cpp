@@ -102,6 +102,16 @@ std::string scalar(const YAML::Node& map, std::string_view key) {
   return value && value.IsScalar() ? value.Scalar() : std::string();
 }
 
+/// What a text holds when it is YAML or JSON. A script or a template is neither: nothing.
+std::vector<YAML::Node> configuration_in(std::string_view text) {
+  try {
+    // Without aliases of aliases no text has more values than bytes.
+    return yaml::load(text, static_cast<int>(std::min<std::size_t>(text.size(), most_values)));
+  } catch (const YAML::Exception&) {
+    return {};
+  }
+}
+
 class Walk {
  public:
   Walk(std::string where, std::vector<FoundImage>& out)
@@ -221,14 +231,8 @@ class Walk {
   void visit_configuration(std::string_view text, const std::string& path) {
     if (depth_ == deepest_text || !may_be_configuration(text)) return;
     if (depth_++ == 0) text_path_ = path;
-    // Without aliases of aliases no text has more values than bytes.
-    const auto most = static_cast<int>(std::min<std::size_t>(text.size(), most_values));
-    try {
-      for (const auto& document : yaml::load(text, most)) {
-        if (!document.IsScalar()) visit(document, path);
-      }
-    } catch (const YAML::Exception&) {
-      // A script, or a template: its lines have been looked at.
+    for (const auto& document : configuration_in(text)) {
+      if (!document.IsScalar()) visit(document, path);
     }
     --depth_;
   }
