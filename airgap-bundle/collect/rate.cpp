@@ -31,8 +31,9 @@ void RateLimit::take(std::uint64_t bytes) {
 Result<std::uint64_t> parse_rate(std::string_view text) {
   constexpr std::string_view units = "KMGT";
   double value = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  const auto parsed = std::from_chars(begin, end, value);
   const std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
   const auto power = unit.empty() ? std::string_view::npos : units.find(unit[0]);
   const bool known = unit.empty() || (unit.size() == 1 && power != std::string_view::npos);

@@ -64,7 +64,8 @@ Result<Referrer> read_referrer(const Candidate& candidate) {
   out.signature = is_signature(out);
   std::uint64_t size = out.text.size();
   for (const auto& blob : out.blobs) {
-    if (blob.size > largest_referrer || (size += blob.size) > largest_referrer) {
+    size += std::min(blob.size, largest_referrer + 1);  // no sum of what is claimed wraps around
+    if (size > largest_referrer) {
       return fail(ErrorKind::unsupported, "it is larger than " + format_bytes(largest_referrer));
     }
   }
