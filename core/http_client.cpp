@@ -40,7 +40,7 @@ std::string without_secrets(const std::string& url) {
   const auto start = scheme == std::string::npos ? 0 : scheme + 3;
   const auto end = url.find_first_of("/?#", start);
   const auto at = url.substr(0, end).rfind('@');
-  const auto shown = url.substr(0, url.find_first_of("?#", start));
+  auto shown = url.substr(0, url.find_first_of("?#", start));
   if (at == std::string::npos || at < start) return shown;
   return shown.substr(0, start) + shown.substr(at + 1);
 }

@@ -65,8 +65,9 @@ bool RequestParser::request_line(std::string_view line) {
 bool RequestParser::framing(std::string_view name, std::string_view value) {
   if (name == "content-length") {
     std::uint64_t size = 0;
-    const auto* end = value.data() + value.size();
-    const auto parsed = std::from_chars(value.data(), end, size);
+    const auto* begin = value.data();
+    const auto* end = begin + value.size();
+    const auto parsed = std::from_chars(begin, end, size);
     if (parsed.ec != std::errc{} || parsed.ptr != end || (sized_ && size != body_size_)) {
       return false;
     }

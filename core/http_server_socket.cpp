@@ -68,7 +68,7 @@ Result<void> use_certificates(SSL_CTX* context, const std::string& pem) {
 
 Result<TlsContext> make_tls_context(const ServerTls& tls) {
   ERR_clear_error();
-  const TlsContext context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  TlsContext context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context) return fail(ErrorKind::internal, "OpenSSL cannot be initialised");
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |

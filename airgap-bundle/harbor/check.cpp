@@ -121,7 +121,7 @@ class Checker {
     return found != nullptr && found->is_string() ? found->get<std::string>() : type_of(found);
   }
 
-  Call project_call(std::string method, std::string below = {},
+  Call project_call(std::string method, const std::string& below = {},
                     std::optional<Json> body = std::nullopt) const {
     return {.method = std::move(method),
             .path = "/projects/" + name_ + below,

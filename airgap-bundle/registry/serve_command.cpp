@@ -76,7 +76,7 @@ Result<Activation> inherited_sockets() {
     }
     (name == "metrics" ? out.metrics : out.registry).push_back(std::move(fd));
   }
-  ::free(raw);
+  ::free(static_cast<void*>(raw));
   return out;
 }
 

@@ -20,8 +20,9 @@ constexpr int most_failures = 100;
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  const auto parsed = std::from_chars(begin, end, value);
   if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
   return value;
 }
@@ -225,7 +226,7 @@ Uploader::Step Uploader::settle_refusal(Upload& upload, const HttpResponse& resp
   return {Step::Kind::refused, std::move(error), {}};
 }
 
-Uploader::Step Uploader::settle_finish(Upload& upload, HttpResponse response) {
+Uploader::Step Uploader::settle_finish(Upload& upload, const HttpResponse& response) {
   if (response.status != 201 && response.status != 204) return settle_refusal(upload, response);
   if (has_other_digest(response, upload.digest)) {
     return {Step::Kind::refused,
@@ -238,7 +239,8 @@ Uploader::Step Uploader::settle_finish(Upload& upload, HttpResponse response) {
   return {Step::Kind::done, {}, {}};
 }
 
-Uploader::Step Uploader::settle_chunk(Upload& upload, HttpResponse response, std::uint64_t length) {
+Uploader::Step Uploader::settle_chunk(Upload& upload, const HttpResponse& response,
+                                      std::uint64_t length) {
   if (response.status != 202) return settle_refusal(upload, response);
   const auto wrong = [&](std::string why) {
     return Step{Step::Kind::look,
@@ -295,8 +297,7 @@ Result<Uploader::Step> Uploader::advance(Upload& upload) {
     auto error = session_.refusal(*response, "blob " + upload.digest.str());
     return Step{Step::Kind::again, std::move(error), std::move(*response)};
   }
-  return finish ? settle_finish(upload, std::move(*response))
-                : settle_chunk(upload, std::move(*response), length);
+  return finish ? settle_finish(upload, *response) : settle_chunk(upload, *response, length);
 }
 
 /// Nothing while there is hope.

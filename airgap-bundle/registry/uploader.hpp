@@ -75,8 +75,8 @@ class Uploader {
   struct Step;
   Result<std::string> begin(Upload& upload, const std::string& from);
   Result<Step> advance(Upload& upload);
-  Step settle_finish(Upload& upload, HttpResponse response);
-  Step settle_chunk(Upload& upload, HttpResponse response, std::uint64_t length);
+  Step settle_finish(Upload& upload, const HttpResponse& response);
+  Step settle_chunk(Upload& upload, const HttpResponse& response, std::uint64_t length);
   Step settle_refusal(Upload& upload, const HttpResponse& response);
   Result<bool> find_position(Upload& upload);
   Result<BlobOutcome> run(Upload& upload);

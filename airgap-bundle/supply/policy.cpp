@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t longest_key = 64 << 10;
 
 /// Docker Hub has two names; cosign writes the older one.
-std::string usual(std::string text) {
+std::string usual(const std::string& text) {
   constexpr std::string_view older = "index.docker.io/";
   return text.starts_with(older) ? "docker.io/" + text.substr(older.size()) : text;
 }

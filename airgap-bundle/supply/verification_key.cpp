@@ -1,5 +1,6 @@
 #include "airgap-bundle/supply/verification_key.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -31,7 +32,8 @@ std::string group_of(const EVP_PKEY* key) {
 std::string fingerprint_of(const EVP_PKEY* key) {
   unsigned char* der = nullptr;
   const int length = i2d_PUBKEY(key, &der);
-  const std::string text(reinterpret_cast<const char*>(der), length > 0 ? length : 0);
+  const std::string text(reinterpret_cast<const char*>(der),
+                         static_cast<std::size_t>(std::max(length, 0)));
   OPENSSL_free(der);
   return "SHA256:" + Digest::of(text).hex().substr(0, 16);
 }

@@ -83,11 +83,10 @@ void HarborContractTest::start() {
   ASSERT_TRUE(python);
   server_.reset();
   port_ = bundle_test::free_port();
+  const std::string folder = BEDPLATE_SOURCE_DIR "/airgap-bundle/harbor/";
   server_ = std::make_unique<bundle_test::Background>(
-      std::vector<std::string>{*python, "-B",
-                               BEDPLATE_SOURCE_DIR "/airgap-bundle/harbor/tools/contract_server.py",
-                               BEDPLATE_SOURCE_DIR "/airgap-bundle/harbor/testdata/contract.json",
-                               std::to_string(port_)},
+      std::vector<std::string>{*python, "-B", folder + "tools/contract_server.py",
+                               folder + "testdata/contract.json", std::to_string(port_)},
       temporary_->path() / "server.log");
   ASSERT_TRUE(bundle_test::wait_for_port(port_)) << *read_file(temporary_->path() / "server.log");
 }
@@ -138,7 +137,7 @@ harbor::Target HarborContractTest::target() const {
 }
 
 Result<harbor::Plan> HarborContractTest::apply(const harbor::HarborSpec& spec,
-                                               harbor::ApplyOptions options) {
+                                               const harbor::ApplyOptions& options) {
   const auto http = make_http_client();
   harbor::Api api(*http, target(), clock_);
   harbor::SecretFolder secrets(folder());
@@ -146,8 +145,8 @@ Result<harbor::Plan> HarborContractTest::apply(const harbor::HarborSpec& spec,
 }
 
 harbor::Plan HarborContractTest::applied(const harbor::HarborSpec& spec,
-                                         harbor::ApplyOptions options) {
-  auto plan = apply(spec, std::move(options));
+                                         const harbor::ApplyOptions& options) {
+  auto plan = apply(spec, options);
   EXPECT_TRUE(plan) << plan.error().render();
   return plan ? *plan : harbor::Plan();
 }
@@ -171,7 +170,7 @@ void HarborContractTest::expect_secrets_work() {
   for (const auto& robot : robots) {
     const auto key = robot["name"].get<std::string>().substr(6);
     ASSERT_TRUE(held->contains(key)) << key;
-    EXPECT_EQ(held->at(key).secret, robot["secret"]) << key;
+    EXPECT_EQ(held->at(key).secret, robot["secret"].get<std::string>()) << key;
     EXPECT_TRUE(held->at(key).only_owner) << key;
     ++seen;
   }

@@ -35,9 +35,10 @@ class HarborContractTest : public ::testing::Test {
 
   harbor::HarborSpec spec(const std::string& lists) const;
   harbor::Target target() const;
-  Result<harbor::Plan> apply(const harbor::HarborSpec& spec, harbor::ApplyOptions options = {});
+  Result<harbor::Plan> apply(const harbor::HarborSpec& spec,
+                             const harbor::ApplyOptions& options = {});
   /// Applies and expects that it works.
-  harbor::Plan applied(const harbor::HarborSpec& spec, harbor::ApplyOptions options = {});
+  harbor::Plan applied(const harbor::HarborSpec& spec, const harbor::ApplyOptions& options = {});
   /// In a process of its own, which the server kills at the change after `skip` others, before or
   /// after it is carried out. Returns what waitpid tells.
   int apply_and_be_killed(const harbor::HarborSpec& spec, int skip, bool after);
