@@ -30,8 +30,9 @@ Result<std::uint64_t> parse_medium_size(std::string_view text) {
   if (named != std::end(media)) return named->bytes;
   constexpr std::string_view units = "KMGT";
   double value = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  const auto parsed = std::from_chars(begin, end, value);
   std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
   const double base = unit.size() == 2 && unit[1] == 'i' ? 1024 : 1000;
   if (unit.size() == 2 && unit[1] == 'i') unit.remove_suffix(1);
