@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
-#include <span>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -114,8 +114,7 @@ std::vector<YAML::Node> configuration_in(std::string_view text) {
 
 class Walk {
  public:
-  Walk(std::string where, std::vector<FoundImage>& out)
-      : where_(std::move(where)), out_(out), first_(out.size()) {}
+  Walk(std::string where, std::vector<FoundImage>& out) : where_(std::move(where)), out_(out) {}
 
   void visit(const YAML::Node& node, const std::string& path) {
     if (node.IsMap()) {
@@ -291,18 +290,13 @@ class Walk {
   void add(oci::Reference image, std::string written, const std::string& path,
            Certainty certainty) {
     auto where = where_ + ": " + (depth_ == 0 ? path : text_path_);
-    const auto own = std::span(out_).subspan(first_);
-    if (std::ranges::any_of(own, [&](const FoundImage& other) {
-          return other.image == image && other.where == where;
-        })) {
-      return;
-    }
+    if (!seen_.insert(image.str() + " " + where).second) return;
     out_.push_back({std::move(image), std::move(written), std::move(where), certainty});
   }
 
   std::string where_;
   std::vector<FoundImage>& out_;
-  std::size_t first_;      ///< in out_, of this object's
+  std::unordered_set<std::string> seen_;
   int depth_ = 0;          ///< of texts within texts
   std::string text_path_;  ///< of the outermost text
 };
