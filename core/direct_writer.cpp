@@ -1,14 +1,12 @@
 #include "core/direct_writer.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
 
 #include <fcntl.h>
-#include <unistd.h>
 
 namespace bedplate {
 namespace {

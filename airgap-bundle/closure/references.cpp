@@ -136,16 +136,16 @@ class Walk {
 
  private:
   void visit_list(const YAML::Node& list, const std::string& path) {
-    std::string flag;
+    bool flag = false;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const auto at = fmt::format("{}[{}]", path, i);
       const auto item = list[i].IsScalar() ? list[i].Scalar() : std::string();
-      if (!flag.empty() && !item.starts_with('-') && is_a_name("", item)) {
+      if (flag && !item.starts_with('-') && is_a_name("", item)) {
         add_field(item, at);
       } else {
         visit(list[i], at);
       }
-      flag = is_image_flag(item) ? item : "";
+      flag = is_image_flag(item);
     }
   }
 

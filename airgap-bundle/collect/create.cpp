@@ -555,13 +555,7 @@ Result<Created> create_bundle(const BundleSpec& spec, const CreateOptions& optio
 }
 
 Result<void> require_room(const SpacePlan& plan, const std::filesystem::path& folder) {
-  if (plan.shortest() > plan.longest_file) {
-    return fail(ErrorKind::unsupported,
-                fmt::format("the file system of {} cannot hold a file of {}: it ends at {} bytes",
-                            folder.string(), format_bytes(plan.shortest()), plan.longest_file),
-                "write the bundle elsewhere with -o; `bedplate bundle split --size fat32` then "
-                "makes parts that fit");
-  }
+  BP_CHECK(require_space({{folder, 0, plan.free, plan.shortest(), plan.longest_file}}));
   if (plan.free >= plan.needed()) return {};
   return fail(ErrorKind::io,
               fmt::format("{} has {} free; the bundle may need up to {}", folder.string(),
