@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -13,10 +14,40 @@ namespace {
 
 /// Satisfies every disk and file system in use: blocks of 512 and of 4096 bytes.
 constexpr std::size_t alignment = 4096;
-constexpr std::size_t buffer_size = 2U << 20;
+constexpr std::size_t largest_buffer = 2U << 20;
+constexpr std::size_t least_buffer = 128U << 10;
+/// What all buffers of the process may take, apart from the least that each one has.
+constexpr std::size_t shared_memory = 24U << 20;
 /// A direct write waits for the disk; for less than this, a copy is cheaper.
 constexpr std::size_t least_direct = 64U << 10;
 constexpr std::chrono::milliseconds longest_in_memory{30};
+
+/// Hands out buffer sizes, smaller ones as less is left: however many stretches are written at a
+/// time, their buffers stay within bounds, and the first ones do not wait for the last.
+class Budget {
+ public:
+  std::size_t take() {
+    const std::lock_guard lock(mutex_);
+    const auto left = shared_memory - std::min(taken_, shared_memory);
+    const auto size = std::clamp(left / 4 / alignment * alignment, least_buffer, largest_buffer);
+    taken_ += size;
+    return size;
+  }
+
+  void give_back(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    taken_ -= size;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t taken_ = 0;
+};
+
+Budget& budget() {
+  static Budget it;
+  return it;
+}
 
 std::uint64_t aligned_down(std::uint64_t value) {
   return value / alignment * alignment;
@@ -33,14 +64,19 @@ UniqueFd open_direct(int fd) {
   return UniqueFd(::open(path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
 }
 
-DirectWriter::DirectWriter(int fd, int direct, std::uint64_t offset)
-    : fd_(fd),
-      direct_(direct),
-      buffer_(static_cast<std::byte*>(std::aligned_alloc(alignment, buffer_size))),
-      start_(offset),
-      last_(Clock::now()) {
-  if (!buffer_) throw std::bad_alloc();
+DirectWriter::Buffer::Buffer()
+    : size(budget().take()), memory(static_cast<std::byte*>(std::aligned_alloc(alignment, size))) {
+  if (memory) return;
+  budget().give_back(size);
+  throw std::bad_alloc();
 }
+
+DirectWriter::Buffer::~Buffer() {
+  budget().give_back(size);
+}
+
+DirectWriter::DirectWriter(int fd, int direct, std::uint64_t offset)
+    : fd_(fd), direct_(direct), start_(offset), last_(Clock::now()) {}
 
 /// How far into its block the first byte lies.
 std::size_t DirectWriter::lead() const {
@@ -49,11 +85,11 @@ std::size_t DirectWriter::lead() const {
 
 Result<void> DirectWriter::write(std::span<const std::byte> data) {
   while (!data.empty()) {
-    const auto part = data.first(std::min(data.size(), buffer_size - lead() - used_));
-    std::memcpy(buffer_.get() + lead() + used_, part.data(), part.size());
+    const auto part = data.first(std::min(data.size(), buffer_.size - lead() - used_));
+    std::memcpy(buffer_.memory.get() + lead() + used_, part.data(), part.size());
     used_ += part.size();
     data = data.subspan(part.size());
-    const bool full = lead() + used_ == buffer_size;
+    const bool full = lead() + used_ == buffer_.size;
     if (!full && Clock::now() - last_ < longest_in_memory) continue;
     // A block that is not whole yet waits for its rest.
     const auto whole = aligned_down(start_ + used_);
@@ -69,7 +105,7 @@ Result<void> DirectWriter::flush() {
 /// Writes the buffer up to `end` of the file, and moves what is behind it to the front.
 Result<void> DirectWriter::write_out(std::uint64_t end) {
   const auto bytes = [&](std::uint64_t from, std::uint64_t to) {
-    return std::span<const std::byte>(buffer_.get() + lead() + (from - start_), to - from);
+    return std::span<const std::byte>(buffer_.memory.get() + lead() + (from - start_), to - from);
   };
   auto from = std::min(end, aligned_up(start_));
   const auto to = std::max(from, aligned_down(end));
@@ -86,9 +122,9 @@ Result<void> DirectWriter::write_out(std::uint64_t end) {
     BP_CHECK(write_all_at(fd_, bytes(start_, end), start_));
   }
   const auto left = static_cast<std::size_t>(start_ + used_ - end);
-  const auto* rest = buffer_.get() + lead() + (end - start_);
+  const auto* rest = buffer_.memory.get() + lead() + (end - start_);
   // `end` is a block's beginning, or nothing is left.
-  std::memmove(buffer_.get(), rest, left);
+  std::memmove(buffer_.memory.get(), rest, left);
   start_ = end;
   used_ = left;
   last_ = Clock::now();

@@ -21,7 +21,9 @@ UniqueFd open_direct(int fd);
 /// when there is no direct descriptor, goes through the page cache. At most 2 MiB, and no more than
 /// came in 30 ms and one block, is in memory only: a killed process loses no more than that.
 ///
-/// Stretches of one file may be written by several threads, and may touch each other.
+/// Stretches of one file may be written by several threads, and may touch each other. The more of
+/// them there are, the smaller are the buffers of the later ones: all together take at most 24 MiB
+/// and 128 KiB for each.
 class DirectWriter {
  public:
   /// `direct`: of open_direct(), or -1. Both stay the caller's.
@@ -33,10 +35,24 @@ class DirectWriter {
   Result<void> flush();
   /// Offset in the file up to which everything is written.
   std::uint64_t written() const { return start_; }
+  /// Bytes that this one may hold in memory.
+  std::size_t buffer_size() const { return buffer_.size; }
 
  private:
   struct Free {
     void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  struct Buffer {
+    Buffer();
+    ~Buffer();
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    Buffer(Buffer&&) = delete;
+    Buffer& operator=(Buffer&&) = delete;
+
+    std::size_t size;
+    /// One memory page here is one block there, so that the kernel can take it as it is.
+    std::unique_ptr<std::byte[], Free> memory;
   };
   using Clock = std::chrono::steady_clock;
 
@@ -45,8 +61,7 @@ class DirectWriter {
 
   int fd_;
   int direct_;
-  /// One memory page here is one block there, so that the kernel can take it as it is.
-  std::unique_ptr<std::byte[], Free> buffer_;
+  Buffer buffer_;
   std::uint64_t start_;     ///< in the file, of what is in the buffer
   std::size_t used_ = 0;    ///< bytes in the buffer, behind lead()
   Clock::time_point last_;  ///< when something was written

@@ -1,6 +1,7 @@
 #include "core/direct_writer.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -93,6 +94,30 @@ TEST_F(DirectWriterTest, SlowDataDoesNotWaitInMemory) {
   std::this_thread::sleep_for(std::chrono::milliseconds(35));
   ASSERT_TRUE(writer.write(as_byte_span(piece)));
   EXPECT_EQ(writer.written(), 2 * piece.size());
+}
+
+TEST_F(DirectWriterTest, ManyAtATimeShareTheirMemory) {
+  constexpr std::size_t count = 64;
+  const auto piece = random_text(300'000, 5);
+  {
+    std::vector<std::unique_ptr<DirectWriter>> writers;
+    std::size_t together = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      writers.push_back(std::make_unique<DirectWriter>(fd_.get(), direct_.get(), i * piece.size()));
+      together += writers.back()->buffer_size();
+    }
+    EXPECT_EQ(writers.front()->buffer_size(), 2U << 20);
+    EXPECT_LE(together, 32U << 20);
+    for (auto& writer : writers) {
+      ASSERT_TRUE(writer->write(as_byte_span(piece)));
+      ASSERT_TRUE(writer->flush());
+    }
+  }
+  std::string expected;
+  for (std::size_t i = 0; i < count; ++i) expected += piece;
+  EXPECT_TRUE(read_file(path_).value() == expected);
+  EXPECT_EQ(DirectWriter(fd_.get(), direct_.get(), 0).buffer_size(), 2U << 20)
+      << "what ended gives its memory back";
 }
 
 TEST_F(DirectWriterTest, AFullDiskIsAnError) {
