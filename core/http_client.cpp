@@ -159,6 +159,54 @@ class CurlClient final : public HttpClient {
   }
 
   Result<HttpResponse> send(const HttpRequest& request) override {
+    std::string next;
+    auto answer = send_to(request, next);
+    if (request.tls.certificate_pem.empty()) return answer;
+    // libcurl would show the certificate to whoever it is sent to.
+    auto further = request;
+    for (long redirects = 0; answer && !next.empty(); ++redirects) {
+      if (redirects == most_redirects) {
+        return fail(ErrorKind::network, fmt::format("{} {}: more than {} redirects", request.method,
+                                                    without_secrets(request.url), most_redirects));
+      }
+      if (origin_of(next) != origin_of(further.url)) {
+        const bool had_tls = origin_of(further.url).starts_with("https:");
+        if (had_tls && !origin_of(next).starts_with("https:")) {
+          return fail(ErrorKind::network,
+                      fmt::format("{} {}: redirected to a place without TLS", request.method,
+                                  without_secrets(request.url)));
+        }
+        further.tls.certificate_pem.clear();
+        further.tls.private_key_pem.clear();
+        std::erase_if(further.headers,
+                      [](const auto& header) { return lower(header.first) == "authorization"; });
+      }
+      further.url = next;
+      answer = send_to(further, next);
+    }
+    return answer;
+  }
+
+ private:
+  using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+
+  /// "https://host:port", in lower case.
+  static std::string origin_of(const std::string& url) {
+    std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parts(curl_url(), curl_url_cleanup);
+    if (curl_url_set(parts.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
+    std::string out;
+    for (const auto part : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}) {
+      char* text = nullptr;
+      if (curl_url_get(parts.get(), part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return {};
+      out += lower(text) + (part == CURLUPART_PORT ? "" : ":");
+      curl_free(text);
+    }
+    return out;
+  }
+
+  /// `redirect`: where the answer leads, when libcurl was not to go there itself.
+  Result<HttpResponse> send_to(const HttpRequest& request, std::string& redirect) {
+    redirect.clear();
     if (!curl_) return fail(ErrorKind::internal, "libcurl cannot be initialised");
     BP_CHECK(check_headers(request));
     CURL* curl = curl_.get();
@@ -181,11 +229,16 @@ class CurlClient final : public HttpClient {
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     transfer.response.status = static_cast<int>(status);
+    const char* target = nullptr;
+    curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &target);
+    if (target != nullptr && asks(request)) redirect = target;
     return std::move(transfer.response);
   }
 
- private:
-  using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+  /// Only what asks is repeated elsewhere: a body belongs to the host it was written for.
+  static bool asks(const HttpRequest& request) {
+    return request.method == "GET" || request.method == "HEAD";
+  }
 
   void set_limits(const HttpRequest& request) {
     CURL* curl = curl_.get();
@@ -195,9 +248,8 @@ class CurlClient final : public HttpClient {
     // What began under TLS stays under TLS.
     const bool plain = lower(request.url.substr(0, 7)) == "http://";
     curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, plain ? "http,https" : "https");
-    // Only what asks is repeated elsewhere: a body belongs to the host it was written for.
-    const bool asks = request.method == "GET" || request.method == "HEAD";
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, asks ? 1L : 0L);
+    const bool follow = asks(request) && request.tls.certificate_pem.empty();
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, follow ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_MAXREDIRS, most_redirects);
     curl_easy_setopt(curl, CURLOPT_UNRESTRICTED_AUTH, 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,

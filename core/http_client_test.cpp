@@ -64,6 +64,15 @@ struct Identity {
   }
 };
 
+/// In PEM.
+std::string text_of(const Key& key) {
+  const std::unique_ptr<BIO, Freeing<BIO, BIO_free_all>> bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  char* data = nullptr;
+  const long length = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<std::size_t>(length)};
+}
+
 /// Answers each connection with what the handler makes of the request's text; nothing when it
 /// answers "stall" (the connection then stays open until the server ends).
 class TinyServer {
@@ -77,6 +86,10 @@ class TinyServer {
       tls_.reset(SSL_CTX_new(TLS_server_method()));
       SSL_CTX_use_certificate(tls_.get(), identity->certificate.get());
       SSL_CTX_use_PrivateKey(tls_.get(), identity->key.get());
+      // Asks for a certificate, and takes any or none.
+      SSL_CTX_set_verify(tls_.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+      static constexpr unsigned char name[] = "test";
+      SSL_CTX_set_session_id_context(tls_.get(), name, sizeof(name));
     }
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -98,6 +111,8 @@ class TinyServer {
   std::string url(std::string_view path = "/") const {
     return fmt::format("{}://127.0.0.1:{}{}", tls_ ? "https" : "http", port_, path);
   }
+  /// Connections whose client showed one.
+  int certificates() const { return certificates_; }
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
@@ -115,6 +130,7 @@ class TinyServer {
       if (ssl) {
         SSL_set_fd(ssl.get(), peer.get());
         if (SSL_accept(ssl.get()) != 1) continue;
+        if (SSL_get0_peer_certificate(ssl.get()) != nullptr) ++certificates_;
       }
       answer(peer, ssl.get());
     }
@@ -173,6 +189,7 @@ class TinyServer {
   int port_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
+  std::atomic<int> certificates_{0};
   std::vector<UniqueFd> stalled_;
   std::thread thread_;
 };
@@ -442,6 +459,44 @@ TEST(HttpClient, TlsTrustsOnlyTheAuthorityThatIsGiven) {
   request.tls.insecure_channel = false;
   EXPECT_EQ(client->send(request).error().kind, ErrorKind::untrusted)
       << "an insecure connection is not used again for a request that wants a proof";
+}
+
+TEST(HttpClient, TheCertificateStaysWithItsHost) {
+  const Identity own;
+  TinyServer other([](const std::string&) { return answer("from elsewhere"); }, &own);
+  TinyServer plain([](const std::string&) { return answer("plain"); });
+  TinyServer server(
+      [&](const std::string& request) {
+        if (request.starts_with("GET /again")) return redirect_to("/again");
+        if (request.starts_with("GET /own")) return redirect_to("/away");
+        return redirect_to(request.starts_with("GET /plain") ? plain.url() : other.url("/blob"));
+      },
+      &own);
+  auto request = get(server.url("/own"));
+  request.headers = {{"Authorization", "Bearer secret"}};
+  request.tls.ca_pem = own.pem();
+  request.tls.certificate_pem = own.pem();
+  request.tls.private_key_pem = text_of(own.key);
+  const auto client = make_http_client();
+  std::string body;
+  request.on_body = [&](std::span<const std::byte> data) -> Result<void> {
+    body.append(reinterpret_cast<const char*>(data.data()), data.size());
+    return {};
+  };
+  const auto response = client->send(request);
+  ASSERT_TRUE(response) << response.error().render();
+  EXPECT_EQ(body, "from elsewhere");
+  EXPECT_EQ(server.certificates(), 2);
+  EXPECT_EQ(other.requests().size(), 1U);
+  EXPECT_EQ(other.certificates(), 0);
+  EXPECT_EQ(other.requests()[0].find("secret"), std::string::npos);
+  request.url = server.url("/plain");
+  EXPECT_FALSE(client->send(request));
+  EXPECT_TRUE(plain.requests().empty());
+  request.url = server.url("/again");
+  const auto endless = client->send(request);
+  ASSERT_FALSE(endless);
+  EXPECT_EQ(endless.error().kind, ErrorKind::network);
 }
 
 TEST(HttpClient, TlsIsNotLeftByARedirect) {
