@@ -1,8 +1,12 @@
 #include "airgap-bundle/closure/references.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <map>
 #include <optional>
+#include <regex>
+#include <set>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -47,6 +51,37 @@ bool speaks_of_images(std::string_view name) {
 bool is_image_flag(std::string_view word) {
   return word.size() > 2 && word.starts_with('-') && word.find('=') == std::string_view::npos &&
          names_an_image(word);
+}
+
+/// One of several names that tell an image in parts: "image.repository" of a chart's parameters,
+/// "PROXY_IMAGE_REPOSITORY" among variables.
+struct PartName {
+  std::string of;    ///< "image"
+  std::string part;  ///< "repository"
+};
+
+std::optional<PartName> part_name(std::string_view name) {
+  for (const std::string_view part : {"registry", "repository", "tag", "digest"}) {
+    const auto small = lower(name);
+    if (!small.ends_with(part) || small.size() <= part.size() + 1) continue;
+    const auto of = small.substr(0, small.size() - part.size() - 1);
+    const auto between = small[of.size()];
+    // GIT_REPOSITORY and GIT_TAG name something else.
+    if (between == '.' || (between == '_' && speaks_of_images(of))) {
+      return PartName{of, std::string(part)};
+    }
+  }
+  return std::nullopt;
+}
+
+/// Where the kubelet takes what stands there for an image, and nothing else comes in between.
+bool is_of_container(std::string_view kind, const std::string& path) {
+  static constexpr std::array<std::string_view, 9> kinds{
+      "Pod", "PodTemplate", "Deployment",           "DaemonSet", "StatefulSet", "ReplicaSet",
+      "Job", "CronJob",     "ReplicationController"};
+  static const std::regex field(
+      R"((.*\.)?(spec|template)\.(init|ephemeral)?[cC]ontainers\[\d+\]\.image)");
+  return std::ranges::find(kinds, kind) != kinds.end() && std::regex_match(path, field);
 }
 
 /// Whether YAML or JSON that is kept in a text could name an image. Looking first saves reading
@@ -102,6 +137,10 @@ std::string scalar(const YAML::Node& map, std::string_view key) {
   return value && value.IsScalar() ? value.Scalar() : std::string();
 }
 
+std::string scalar_or_nothing(const YAML::Node& node, std::string_view key) {
+  return node.IsMap() ? scalar(node, key) : std::string();
+}
+
 /// What a text holds when it is YAML or JSON. A script or a template is neither: nothing.
 std::vector<YAML::Node> configuration_in(std::string_view text) {
   try {
@@ -114,7 +153,11 @@ std::vector<YAML::Node> configuration_in(std::string_view text) {
 
 class Walk {
  public:
-  Walk(std::string where, std::vector<FoundImage>& out) : where_(std::move(where)), out_(out) {}
+  Walk(std::string kind, std::string where, std::vector<FoundImage>& out)
+      : kind_(std::move(kind)), where_(std::move(where)), out_(out) {}
+
+  /// What a pod would be refused for.
+  const std::optional<Error>& error() const { return error_; }
 
   void visit(const YAML::Node& node, const std::string& path) {
     if (node.IsMap()) {
@@ -129,24 +172,47 @@ class Walk {
   void visit_secret(const YAML::Node& data) {
     for (const auto& item : data) {
       if (!item.second.IsScalar()) continue;
-      const auto decoded = base64_decode(item.second.Scalar());
+      // Kubernetes passes over line ends in base64, which "|" and `base64 -w` leave behind.
+      auto text = item.second.Scalar();
+      std::erase_if(text, [](char c) { return c == ' ' || c == '\r' || c == '\n'; });
+      const auto decoded = base64_decode(text);
       if (decoded) visit_text(*decoded, "data." + item.first.Scalar());
     }
   }
 
  private:
   void visit_list(const YAML::Node& list, const std::string& path) {
+    const bool of_images = lower(path).ends_with("images");
+    const auto whole = visit_named_parts(list, path);
     bool flag = false;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const auto at = fmt::format("{}[{}]", path, i);
       const auto item = list[i].IsScalar() ? list[i].Scalar() : std::string();
-      if (flag && !item.starts_with('-') && is_a_name("", item)) {
+      const bool named = flag && !item.starts_with('-') && is_a_name("", item);
+      if (named || (of_images && has_tag(item) && is_a_name("", item))) {
         add_field(item, at);
-      } else {
+      } else if (const auto name = part_name(scalar_or_nothing(list[i], "name"));
+                 !name || !whole.contains(name->of)) {
         visit(list[i], at);
       }
       flag = is_image_flag(item);
     }
+  }
+
+  /// [{name: image.repository, value: …}, {name: image.tag, value: …}], as an Application has it.
+  /// Returns those that are whole.
+  std::set<std::string> visit_named_parts(const YAML::Node& list, const std::string& path) {
+    std::map<std::string, YAML::Node> images;
+    for (const auto& item : list) {
+      const auto name = part_name(scalar_or_nothing(item, "name"));
+      const auto value = scalar_or_nothing(item, "value");
+      if (name && !value.empty()) images[name->of][name->part] = value;
+    }
+    std::set<std::string> whole;
+    for (const auto& [name, parts] : images) {
+      if (visit_parts(parts, path + "." + name)) whole.insert(name);
+    }
+    return whole;
   }
 
   void visit_map(const YAML::Node& map, const std::string& path) {
@@ -177,25 +243,30 @@ class Walk {
   }
 
   /// image: {registry, repository, tag or version, digest}, as values and custom resources have it.
-  void visit_parts(const YAML::Node& map, const std::string& path) {
+  /// False: it is none, or not whole.
+  bool visit_parts(const YAML::Node& map, const std::string& path) {
     auto repository = scalar(map, "repository");
     if (repository.empty() && names_an_image(path)) repository = scalar(map, "name");
     auto tag = scalar(map, "tag");
     if (tag.empty()) tag = scalar(map, "version");
     const auto digest = scalar(map, "digest");
-    if (repository.empty() || (tag.empty() && digest.empty())) return;
-    if (repository.find("://") != std::string::npos) return;  // of charts or of git
+    if (repository.empty() || (tag.empty() && digest.empty())) return false;
+    if (repository.find("://") != std::string::npos) return false;  // of charts or of git
     const auto registry = scalar(map, "registry");
     auto text = registry.empty() ? repository : registry + "/" + repository;
     if (!tag.empty()) text += ":" + tag;
     if (!digest.empty()) text += "@" + digest;
     add_field(text, path);
+    return true;
+  }
+
+  static bool has_tag(std::string_view image) {
+    return image.substr(image.rfind('/') + 1).find_first_of(":@") != std::string_view::npos;
   }
 
   /// Some custom resources keep the tag beside the image.
   static std::string with_tag(const YAML::Node& map, std::string image) {
-    const auto name = image.substr(image.rfind('/') + 1);
-    if (name.find_first_of(":@") != std::string::npos) return image;
+    if (has_tag(image)) return image;
     for (const auto* key : {"imageTag", "tag", "version"}) {
       const auto tag = scalar(map, key);
       if (!tag.empty()) return image + ":" + tag;
@@ -211,9 +282,18 @@ class Walk {
     if (auto image = normalize(word)) {
       add(std::move(*image), std::string(word), path,
           depth_ == 0 ? Certainty::field : Certainty::text);
+    } else if (depth_ == 0 && is_of_container(kind_, path)) {
+      refuse(text, path);
     } else {
       visit_text(text, path);
     }
+  }
+
+  void refuse(const std::string& text, const std::string& path) {
+    if (error_) return;
+    error_ = Error(ErrorKind::invalid, fmt::format("{}: {}: '{}' is not the name of an image",
+                                                   where_, path, presentable(text.substr(0, 200))))
+                 .with_hint("correct the chart's values: no node could start this pod");
   }
 
   void visit_text(std::string_view text, const std::string& path) {
@@ -249,8 +329,20 @@ class Walk {
 
   void visit_line(std::string_view line, const std::string& path) {
     visit_flags(line, path);
-    const auto split = line.find_first_of(":=");
-    if (split == std::string_view::npos) return;
+    for (auto split = line.find_first_of(":="); split != std::string_view::npos;
+         split = line.find_first_of(":=", split + 1)) {
+      // In "my-image:v1@sha256:…" nothing is a key.
+      const auto next = line.substr(split + 1, 1);
+      if (line[split] == ':' && !next.empty() &&
+          std::string_view(" \"'").find(next[0]) == std::string_view::npos) {
+        continue;
+      }
+      visit_assignment(line, split, path);
+    }
+  }
+
+  /// `split`: where the colon or equals sign is.
+  void visit_assignment(std::string_view line, std::size_t split, const std::string& path) {
     auto key = trimmed(line.substr(0, split));
     const auto word_start = key.find_last_of(" -\"'");
     if (word_start != std::string_view::npos) {
@@ -294,8 +386,10 @@ class Walk {
     out_.push_back({std::move(image), std::move(written), std::move(where), certainty});
   }
 
+  std::string kind_;  ///< of the object
   std::string where_;
   std::vector<FoundImage>& out_;
+  std::optional<Error> error_;  ///< the first one
   std::unordered_set<std::string> seen_;
   int depth_ = 0;          ///< of texts within texts
   std::string text_path_;  ///< of the outermost text
@@ -340,21 +434,23 @@ bool is_definition(std::string_view text) {
          text.find("\nkind: CustomResourceDefinition") != std::string_view::npos;
 }
 
-void visit_object(const YAML::Node& object, const std::string& source,
-                  std::vector<FoundImage>& out) {
-  if (!object.IsMap()) return;
+Result<void> visit_object(const YAML::Node& object, const std::string& source,
+                          std::vector<FoundImage>& out) {
+  if (!object.IsMap()) return {};
   const auto kind = scalar(object, "kind");
-  if (kind == "CustomResourceDefinition") return;
+  if (kind == "CustomResourceDefinition") return {};
   if (kind == "List" && object["items"].IsDefined() && object["items"].IsSequence()) {
-    for (const auto& item : object["items"]) visit_object(item, source, out);
-    return;
+    for (const auto& item : object["items"]) BP_CHECK(visit_object(item, source, out));
+    return {};
   }
   const auto meta = object["metadata"];
   const auto name = meta && meta.IsMap() ? scalar(meta, "name") : std::string();
-  Walk walk(fmt::format("{}: {} {}", source, kind, name), out);
+  Walk walk(kind, fmt::format("{}: {} {}", source, kind, name), out);
   walk.visit(object, "");
   const auto data = object["data"];
   if (kind == "Secret" && data && data.IsMap()) walk.visit_secret(data);
+  if (walk.error()) return fail(*walk.error());
+  return {};
 }
 
 }  // namespace
@@ -394,7 +490,7 @@ Result<std::vector<FoundImage>> find_images(std::string_view manifests, std::str
     if (is_definition(document.text)) continue;
     try {
       for (const auto& object : yaml::load(document.text, most_values)) {
-        visit_object(object, document.source, out);
+        BP_CHECK(visit_object(object, document.source, out));
       }
     } catch (const YAML::Exception& error) {
       return fail(ErrorKind::invalid,

@@ -32,7 +32,9 @@ Result<oci::Reference> normalize(std::string_view text);
 /// ephemeral containers, image volumes), in instances of custom resources, in flags, variables,
 /// ConfigMaps and Secrets, whatever their kind. Definitions of custom resources are left out: what
 /// they name are examples. `source` says where the stream comes from; `# Source:` lines of Helm
-/// are used where they stand. ErrorKind::invalid, with the source, for what is no YAML.
+/// are used where they stand. ErrorKind::invalid, with the source, for what is no YAML, and for a
+/// container whose image is none: a pod like that never starts. (An empty one is left alone:
+/// something may fill it in.)
 Result<std::vector<FoundImage>> find_images(std::string_view manifests, std::string_view source);
 
 /// Full references (registry with a dot, a port or localhost, and a tag or digest) in free text.

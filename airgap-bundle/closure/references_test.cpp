@@ -168,6 +168,100 @@ spec:
           "docker.io/bitnami/jupyter-base-notebook:5.3.0", "quay.io/x/y:v7", "quay.io/x/z:v8"));
 }
 
+TEST(FindImages, InNamedParts) {
+  EXPECT_THAT(
+      images_of(R"(
+kind: Application
+metadata: {name: app}
+spec:
+  source:
+    helm:
+      parameters:
+      - {name: controller.repository, value: quay.io/x/controller}
+      - {name: controller.tag, value: v7}
+      - {name: image.registry, value: quay.io}
+      - {name: image.repository, value: x/y}
+      - {name: image.tag, value: v8}
+      - {name: chart.repository, value: https://charts.example/x}
+      - {name: chart.tag, value: v9}
+---
+kind: Pod
+metadata: {name: p}
+spec:
+  containers:
+  - image: quay.io/x/p:v1
+    env:
+    - {name: PROXY_IMAGE_REPOSITORY, value: envoyproxy/envoy}
+    - {name: PROXY_IMAGE_TAG, value: v2}
+    - {name: ALONE_IMAGE_REPOSITORY, value: envoyproxy/alone}
+    - {name: GIT_REPOSITORY, value: a/b}
+    - {name: GIT_TAG, value: v3}
+)"),
+      UnorderedElementsAre("quay.io/x/controller:v7", "quay.io/x/y:v8", "quay.io/x/p:v1",
+                           "docker.io/envoyproxy/envoy:v2", "docker.io/envoyproxy/alone:latest"));
+}
+
+TEST(FindImages, WhereverOnALineTheyStand) {
+  EXPECT_THAT(images_of(R"(
+kind: Pod
+metadata: {name: p}
+spec:
+  containers:
+  - image: quay.io/x/p:v1
+    command: [sh, -c]
+    args:
+    - |
+      kubectl run t --restart=Never --image=busybox:1.36 -- true
+      NS=x IMAGE=alpine/git:2 ./job
+      kubectl run u --overrides='{"spec":{"containers":[{"name":"u","image":"curlimages/curl:8"}]}}'
+      skopeo inspect docker://quay.io/x/tool-image:v3@sha256:0000000000000000000000000000000000000000000000000000000000000000
+      echo tool-image:v1@sha256:0000000000000000000000000000000000000000000000000000000000000000
+---
+kind: ImageListPullJob
+metadata: {name: warm}
+spec: {images: ["nginx:1.27", "quay.io/x/warm:v4", "*", a/b, background.png], allowedImages: "docker.io/*"}
+)"),
+              UnorderedElementsAre("quay.io/x/p:v1", "docker.io/library/busybox:1.36",
+                                   "docker.io/alpine/git:2", "docker.io/curlimages/curl:8",
+                                   "quay.io/x/tool-image:v3@sha256:" + std::string(64, '0'),
+                                   "docker.io/library/nginx:1.27", "quay.io/x/warm:v4"));
+}
+
+TEST(FindImages, InSecretsWhoseBase64HasLineEnds) {
+  // image: {repository: quay.io/x/hidden, tag: v1}
+  EXPECT_THAT(images_of(R"(
+kind: Secret
+metadata: {name: s}
+data:
+  block: |
+    aW1hZ2U6IHtyZXBvc2l0b3J5OiBxdWF5
+    LmlvL3gvaGlkZGVuLCB0YWc6IHYxfQ==
+  folded: "aW1hZ2U6IHtyZXBvc2l0b3J5OiBxdWF5\nLmlvL3gvaGlkZGVuLCB0YWc6IHYxfQ==\n"
+)"),
+              UnorderedElementsAre("quay.io/x/hidden:v1", "quay.io/x/hidden:v1"));
+}
+
+TEST(FindImages, ThatNoNodeCouldStartAreAnError) {
+  for (const auto* image : {"'@'", "':v1'", "quay.io/UPPER/case:v1", "'a b'", "'<no value>'",
+                            "'quay.io/a/b@sha256:12'"}) {
+    for (const auto* kind : {"Pod", "Deployment"}) {
+      const auto* const pod = "spec: {initContainers: [{image: ";
+      const std::string text = std::string("kind: ") + kind + "\nmetadata: {name: x}\n" +
+                               (std::string_view(kind) == "Pod"
+                                    ? pod + std::string(image) + "}]}"
+                                    : "spec: {template: {" + (pod + std::string(image)) + "}]}}}");
+      const auto found = find_images(text, "chart");
+      ASSERT_FALSE(found) << text;
+      EXPECT_EQ(found.error().kind, ErrorKind::invalid);
+      EXPECT_THAT(found.error().what, HasSubstr("initContainers[0].image: '")) << text;
+      EXPECT_THAT(found.error().what, HasSubstr("is not the name of an image"));
+    }
+  }
+  // What a custom resource means by it is not known, and an empty one may be filled in.
+  EXPECT_TRUE(find_images("kind: Ansible\nspec: {containers: [{image: 'a b'}]}\n", "chart"));
+  EXPECT_TRUE(find_images("kind: Pod\nspec: {containers: [{image: ''}]}\n", "chart"));
+}
+
 TEST(FindImages, AreNotCutWhereATemplateGoesOn) {
   EXPECT_THAT(images_of(R"(
 kind: ConfigMap
