@@ -95,14 +95,21 @@ class Component {
     if (image.source.kind != SourceKind::registry) {
       image.source.location = below(image.source.location);
     }
+    for (const auto& rule : spec_.policy) check_signed(rule, image, item["source"]);
     const auto same = std::ranges::find_if(
         spec_.images, [&](const ImageSpec& other) { return other.name.str() == image.name.str(); });
     if (same == spec_.images.end()) {
       spec_.images.push_back(std::move(image));
-    } else if (same->source.kind != image.source.kind ||
-               same->source.location != image.source.location || same->platform != image.platform) {
+    } else if (same->source != image.source) {
       item["name"].finding(
           fmt::format("{} is in the bundle already, from another source", image.name.str()));
+    } else if (same->platform != image.platform || same->platforms != image.platforms ||
+               same->referrers != image.referrers || same->config != image.config ||
+               same->annotations != image.annotations) {
+      item["name"].finding(fmt::format(
+          "{} is in the bundle already, and is to be something else there: say the same of "
+          "platforms, referrers, configuration and annotations in both places",
+          image.name.str()));
     }
   }
 

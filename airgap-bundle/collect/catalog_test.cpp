@@ -1,5 +1,6 @@
 #include "airgap-bundle/collect/catalog.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "airgap-bundle/tests/fixture.hpp"
@@ -126,6 +127,30 @@ TEST_F(CatalogTest, AComponentThatIsNotThereIsNamed) {
   EXPECT_THAT(text, HasSubstr("no component gitea"));
   specify("path: manifests, components: ['../harbor']");
   EXPECT_THAT(problem(), HasSubstr("no component's name"));
+}
+
+TEST_F(CatalogTest, TheSameImageMustMeanTheSameEverywhere) {
+  for (const std::string_view more : {"platforms: [linux/amd64, linux/arm64]", "referrers: none",
+                                      "platform: linux/arm64", "annotations: {a: b}"}) {
+    component("keycloak", fmt::format("kind: Component\nname: keycloak\nimages:\n  - {{name: "
+                                      "'docker.io/library/busybox:1.36', {}}}\n",
+                                      more));
+    const auto text = problem();
+    EXPECT_THAT(text, HasSubstr("keycloak/component.yaml:4"));
+    EXPECT_THAT(text, HasSubstr("is to be something else there"));
+  }
+}
+
+TEST_F(CatalogTest, ARuleAboutSignaturesHoldsForComponentsToo) {
+  component("keycloak",
+            "kind: Component\nname: keycloak\nimages:\n  - {name: 'registry.example/app:1', "
+            "source: 'docker-archive:app.tar'}\n");
+  specify(
+      "path: manifests, profile: small, components: [keycloak]}\npolicy:\n"
+      "  - {images: 'registry.example/**', keys: [team.pub]");
+  const auto text = problem();
+  EXPECT_THAT(text, HasSubstr("keycloak/component.yaml:4"));
+  EXPECT_THAT(text, HasSubstr("docker archive, which carries no signatures"));
 }
 
 TEST_F(CatalogTest, TheSameImageFromTwoSourcesIsRefused) {

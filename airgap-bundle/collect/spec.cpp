@@ -214,17 +214,20 @@ PolicySpec parse_policy(const YamlNode& node, const std::vector<ImageSpec>& imag
   if (require != "signature" && out.attestation.empty()) {
     node["require"].finding("must be signature, or attestation: and a predicate type");
   }
-  for (const auto& image : images) {
-    if (image.source.kind == SourceKind::docker_archive && supply::means(out.images, image.name)) {
-      node["images"].finding(image.name.str() +
-                             " comes from a docker archive, which carries no signatures: take it "
-                             "from a registry or an OCI layout");
-    }
-  }
+  for (const auto& image : images) check_signed(out, image, node["images"]);
   return out;
 }
 
 }  // namespace
+
+void check_signed(const PolicySpec& rule, const ImageSpec& image, const YamlNode& node) {
+  if (image.source.kind != SourceKind::docker_archive || !supply::means(rule.images, image.name)) {
+    return;
+  }
+  node.finding(image.name.str() +
+               " comes from a docker archive, which carries no signatures: take it from a registry "
+               "or an OCI layout");
+}
 
 AllowMissingSpec parse_allowance(const YamlNode& node) {
   AllowMissingSpec out;

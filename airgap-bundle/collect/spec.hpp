@@ -21,6 +21,7 @@ struct ImageSource {
   std::string location;     ///< path, or a registry reference
   std::string selector;     ///< tag or reference inside a layout or archive; may be empty
   bool plain_http = false;  ///< registry only, and only when the specification says so
+  bool operator==(const ImageSource&) const = default;
 };
 
 /// What the image configuration of an assembled image says (OCI image-spec, config.md).
@@ -30,6 +31,7 @@ struct ImageConfig {
   std::vector<std::string> env;
   std::string user;
   std::string working_dir;
+  bool operator==(const ImageConfig&) const = default;
 };
 
 /// What is carried along of what refers to an image.

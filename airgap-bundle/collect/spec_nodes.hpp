@@ -13,6 +13,8 @@ namespace bedplate::collect {
 ImageSpec parse_image(const YamlNode& node);
 ChartSpec parse_chart(const YamlNode& node);
 AllowMissingSpec parse_allowance(const YamlNode& node);
+/// A finding when the rule asks for a signature that an image of this source cannot have.
+void check_signed(const PolicySpec& rule, const ImageSpec& image, const YamlNode& node);
 FileSpec parse_file(const YamlNode& node);
 /// The lists `packages` and `catalog` of the whole document.
 void parse_packages_and_catalogs(const YamlNode& root, BundleSpec& spec);
