@@ -65,12 +65,24 @@ Json descriptor(std::string_view type, const bundle::Descriptor& blob) {
   return {{"mediaType", type}, {"digest", blob.digest.str()}, {"size", blob.size}};
 }
 
-Result<bundle::Descriptor> add_file(bundle::Writer& writer, const fs::path& path) {
+/// What was rendered is what is written, though somebody edits files meanwhile.
+Result<bundle::Descriptor> add_file(bundle::Writer& writer, const fs::path& path,
+                                    const LockedContent& rendered) {
   BP_TRY(const auto fd, open_file(path, O_RDONLY));
   std::error_code code;
   const auto size = fs::file_size(path, code);
-  return writer.add_stream(
-      [&](const bundle::Writer::Sink& sink) { return feed_range(fd.get(), 0, size, sink); });
+  BP_TRY(auto out, writer.add_stream([&](const bundle::Writer::Sink& sink) {
+    return feed_range(fd.get(), 0, size, sink);
+  }));
+  if (out.digest == rendered.digest) return out;
+  return fail(ErrorKind::corrupt, path.string() + " has changed since its chart was rendered",
+              "run the command again");
+}
+
+Result<LockedContent> content_of(const fs::path& path) {
+  BP_TRY(const auto digest, digest_file(path));
+  std::error_code code;
+  return LockedContent{digest, fs::file_size(path, code)};
 }
 
 }  // namespace
@@ -94,6 +106,11 @@ Result<Charts> Charts::collect(const std::vector<ChartSpec>& specs, const fs::pa
     input.api_versions = spec.api_versions;
     for (const auto& values : spec.values) chart.values.push_back(root / values);
     input.values = chart.values;
+    BP_TRY_DURING(chart.archive_content, doing, content_of(chart.archive));
+    for (const auto& values : chart.values) {
+      BP_TRY_DURING(auto content, doing, content_of(values));
+      chart.values_content.push_back(content);
+    }
     BP_TRY(const auto manifests, closure::render_chart(helm, input, runner));
     BP_TRY_DURING(auto images, doing, closure::find_images(manifests, spec.name));
     std::ranges::move(images, std::back_inserter(out.images_));
@@ -102,18 +119,12 @@ Result<Charts> Charts::collect(const std::vector<ChartSpec>& specs, const fs::pa
   return out;
 }
 
-Result<std::map<std::string, LockedContent>> Charts::contents() const {
+std::map<std::string, LockedContent> Charts::contents() const {
   std::map<std::string, LockedContent> out;
-  const auto add = [&](const std::string& name, const fs::path& path) -> Result<void> {
-    std::error_code code;
-    BP_TRY(const auto digest, digest_file(path));
-    out[name] = {digest, fs::file_size(path, code)};
-    return {};
-  };
   for (const auto& chart : charts_) {
-    BP_CHECK(add(chart.spec.name, chart.archive));
+    out[chart.spec.name] = chart.archive_content;
     for (std::size_t i = 0; i < chart.values.size(); ++i) {
-      BP_CHECK(add(chart.spec.name + "/" + chart.spec.values[i], chart.values[i]));
+      out[chart.spec.name + "/" + chart.spec.values[i]] = chart.values_content[i];
     }
   }
   return out;
@@ -138,7 +149,7 @@ Result<Json> Charts::add_to(bundle::Writer& writer) const {
 
 Result<Json> Charts::add_chart(bundle::Writer& writer, const Chart& chart) {
   BP_TRY(const auto config, writer.add(chart.metadata));
-  BP_TRY(const auto content, add_file(writer, chart.archive));
+  BP_TRY(const auto content, add_file(writer, chart.archive, chart.archive_content));
   const Json manifest{{"schemaVersion", 2},
                       {"mediaType", oci::media::manifest},
                       {"config", descriptor(oci::media::helm_config, config)},
@@ -155,8 +166,8 @@ Result<Json> Charts::add_chart(bundle::Writer& writer, const Chart& chart) {
   entry.digest = blob.digest;
   entry.api_versions = chart.spec.api_versions;
   entry.provenance = chart.spec.location;
-  for (const auto& path : chart.values) {
-    BP_TRY(const auto values, add_file(writer, path));
+  for (std::size_t i = 0; i < chart.values.size(); ++i) {
+    BP_TRY(const auto values, add_file(writer, chart.values[i], chart.values_content[i]));
     entry.values.push_back(values.digest);
     out.push_back(descriptor(oci::media::values, values));
   }

@@ -30,12 +30,12 @@ class Charts {
   /// Every image that the rendered charts name.
   const std::vector<closure::FoundImage>& images() const { return images_; }
   /// Archives ("<chart>") and values ("<chart>/<path>"), for a lock.
-  Result<std::map<std::string, LockedContent>> contents() const;
+  std::map<std::string, LockedContent> contents() const;
   /// Bytes of the charts, for progress and space.
   std::uint64_t size() const;
 
   /// Writes and names the charts. Returns descriptors of what was written, for the bundle's list of
-  /// contents.
+  /// contents. ErrorKind::corrupt when a file is no longer what was rendered.
   Result<Json> add_to(bundle::Writer& writer) const;
 
  private:
@@ -44,6 +44,8 @@ class Charts {
     std::filesystem::path archive;
     std::string metadata;  ///< Chart.yaml as JSON
     std::vector<std::filesystem::path> values;
+    LockedContent archive_content;
+    std::vector<LockedContent> values_content;
   };
   explicit Charts(TemporaryDirectory folder) : folder_(std::move(folder)) {}
   static Result<Json> add_chart(bundle::Writer& writer, const Chart& chart);

@@ -260,7 +260,7 @@ class Creation {
     BP_TRY(auto charts,
            Charts::collect(spec_.charts, options_.root, helm, version, *options_.runner));
     if (options_.lock) {
-      BP_TRY(const auto contents, charts.contents());
+      const auto contents = charts.contents();
       for (const auto& [name, content] : contents) {
         BP_CHECK(Lock::check(options_.lock->charts, name, content.digest));
       }

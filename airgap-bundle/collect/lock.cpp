@@ -233,7 +233,7 @@ Result<Lock> resolve(const BundleSpec& spec, const std::filesystem::path& root,
     BP_TRY(const auto program, choose_helm(helm, files));
     BP_TRY(const auto charts,
            Charts::collect(spec.charts, root, program, files.payload_version(), runner));
-    BP_TRY(lock.charts, charts.contents());
+    lock.charts = charts.contents();
   }
   if (progress != nullptr) progress->end();
   return lock;

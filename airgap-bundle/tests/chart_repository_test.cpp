@@ -86,6 +86,28 @@ TEST_F(ChartRepositoryTest, AChartThatIsNotTheOneOfTheIndexIsRefused) {
   EXPECT_THAT(got.error().what, HasSubstr("index"));
 }
 
+TEST_F(ChartRepositoryTest, ValuesThatChangeAfterRenderingAreNotWritten) {
+  write(folder() / "values.yaml", "a: 1\n");
+  collect::ChartSpec spec;
+  spec.name = "demo";
+  spec.version = "1.0.0";
+  spec.kind = collect::ChartSourceKind::file;
+  spec.location = "repository/demo-1.0.0.tgz";
+  spec.values = {"values.yaml"};
+  const auto charts = collect::Charts::collect({spec}, folder(), helm_, "", system_);
+  ASSERT_OK(charts);
+  auto before = bundle::Writer::create(folder() / "before", 20);
+  ASSERT_OK(before);
+  EXPECT_TRUE(charts->add_to(*before));
+  write(folder() / "values.yaml", "a: 2\n");
+  auto writer = bundle::Writer::create(folder() / "after", 20);
+  ASSERT_OK(writer);
+  const auto added = charts->add_to(*writer);
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().kind, ErrorKind::corrupt);
+  EXPECT_THAT(added.error().what, HasSubstr("values.yaml has changed since"));
+}
+
 TEST_F(ChartRepositoryTest, APrivateOneIsAskedWithTheLoginOfHelm) {
   with_account_ = true;
   const auto refused = collect_chart();
