@@ -17,15 +17,36 @@ namespace bedplate::collect {
 namespace fs = std::filesystem;
 namespace {
 
-/// What a folder of blobs holds: "<hex>", and "<hex>.tmp.<pid>" of a copy that is being made.
-/// Whatever else lies in a folder that somebody named is not ours to remove.
-bool is_cached_blob(std::string_view name) {
-  constexpr std::size_t hex_digits = 64;
-  const auto digits = name.substr(0, hex_digits);
+enum class Cached {
+  nothing,   ///< of ours: whatever else lies in a folder that somebody named
+  blob,      ///< "<hex>"
+  copy,      ///< "<hex>.tmp.<pid>", being made
+  download,  ///< "url-<hex>.part", which the next run goes on with
+  note,      ///< "url-<hex>.state", what is remembered of a download
+};
+
+Cached kind_of(std::string_view name) {
+  constexpr std::string_view prefix = "url-";
+  const bool of_url = name.starts_with(prefix);
+  if (of_url) name.remove_prefix(prefix.size());
+  const auto digits =
+      name.substr(0, std::min(name.find_first_not_of("0123456789abcdef"), name.size()));
   const auto rest = name.substr(digits.size());
-  return digits.size() == hex_digits &&
-         digits.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
-         (rest.empty() || rest.starts_with(".tmp."));
+  if (of_url && digits.size() == 32) {
+    return rest == ".part" ? Cached::download : rest == ".state" ? Cached::note : Cached::nothing;
+  }
+  if (of_url || digits.size() != 64) return Cached::nothing;
+  if (rest.empty()) return Cached::blob;
+  return rest.starts_with(".tmp.") ? Cached::copy : Cached::nothing;
+}
+
+/// Whether somebody is at it, or may come back to it.
+bool is_needed(const fs::path& path, Cached kind, fs::file_time_type::duration age) {
+  if (kind == Cached::copy) return age < std::chrono::hours(1);
+  if (kind == Cached::note) return age < std::chrono::days(90);
+  if (kind != Cached::download) return false;
+  auto lock = path;
+  return !FileLock::acquire(lock.replace_extension(".lock"), false);
 }
 
 /// Inside the kernel where the file systems allow it.
@@ -111,11 +132,10 @@ Result<Collected> collect_garbage(const fs::path& cache, std::uint64_t most) {
     std::error_code gone;  // by another collector
     Blob blob{it->path(), it->file_size(gone), it->last_write_time(gone)};
     if (gone || !it->is_regular_file(gone)) continue;
-    if (!is_cached_blob(blob.path.filename().string())) continue;
-    const bool unfinished = blob.path.filename().string().find(".tmp.") != std::string::npos;
-    const auto age = fs::file_time_type::clock::now() - blob.used;
-    if (unfinished && age < std::chrono::hours(1)) continue;  // somebody may be writing it
-    if (unfinished) blob.used = fs::file_time_type::min();
+    const auto kind = kind_of(blob.path.filename().string());
+    if (kind == Cached::nothing) continue;
+    if (is_needed(blob.path, kind, fs::file_time_type::clock::now() - blob.used)) continue;
+    if (kind == Cached::copy || kind == Cached::note) blob.used = fs::file_time_type::min();
     out.kept += blob.size;
     blobs.push_back(std::move(blob));
   }

@@ -63,9 +63,9 @@ struct Collected {
   std::size_t removed_files = 0;
 };
 
-/// Removes the blobs that were not used for longest, until `most` bytes are left, and what killed
-/// runs left unfinished. A missing folder is an empty cache. May run beside a create: a file that
-/// is open stays readable.
+/// Removes the blobs and the downloads that broke off that were not used for longest, until `most`
+/// bytes are left, and what killed runs left unfinished. A download that goes on is left alone. A
+/// missing folder is an empty cache. May run beside a create: a file that is open stays readable.
 Result<Collected> collect_garbage(const std::filesystem::path& cache, std::uint64_t most);
 
 }  // namespace bedplate::collect

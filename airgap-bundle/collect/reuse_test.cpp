@@ -147,7 +147,31 @@ TEST_F(ReuseTest, OnlyWhatAKilledRunLeftGoesWhateverTheRoom) {
   EXPECT_TRUE(fs::exists(cache() / name_of('3')));
 }
 
+TEST_F(ReuseTest, DownloadsThatBrokeOffCountAsBlobsDo) {
+  const auto url = [](char digit) { return "url-" + std::string(32, digit); };
+  put(url('1') + ".part", 100, 9);
+  put(url('1') + ".state", 10, 9);
+  put(url('1') + ".lock", 0, 9000);
+  put(url('2') + ".part", 100, 8);
+  put(url('2') + ".state", 10, 9000);
+  put(name_of('3'), 100, 1);
+  const auto held = FileLock::acquire(cache() / (url('2') + ".lock"), false);
+  ASSERT_OK(held);
+  const auto all = collect::collect_garbage(cache(), 200);
+  ASSERT_OK(all);
+  EXPECT_EQ(all->kept, 200U) << "one that goes on does not count, and is not touched";
+  EXPECT_FALSE(fs::exists(cache() / (url('2') + ".state"))) << "of a year ago";
+  ASSERT_OK(collect::collect_garbage(cache(), 150));
+  EXPECT_FALSE(fs::exists(cache() / (url('1') + ".part")));
+  EXPECT_TRUE(fs::exists(cache() / (url('1') + ".state")));
+  EXPECT_TRUE(fs::exists(cache() / name_of('3')));
+  ASSERT_OK(collect::collect_garbage(cache(), 0));
+  EXPECT_TRUE(fs::exists(cache() / (url('2') + ".part"))) << "a process is at it";
+  EXPECT_FALSE(fs::exists(cache() / name_of('3')));
+}
+
 TEST_F(ReuseTest, WhatIsNoBlobIsNobodysGarbage) {
+  put("url-1.part", 100, 9000);
   put("thesis.txt", 100, 9000);
   put(name_of('g'), 100, 9000);
   put("old.tmp.1", 100, 9000);
