@@ -1,7 +1,6 @@
 #include "core/http_server_request.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/text.hpp"
 
@@ -64,14 +63,9 @@ bool RequestParser::request_line(std::string_view line) {
 /// What says where the request ends. False when it says nothing that can be relied on.
 bool RequestParser::framing(std::string_view name, std::string_view value) {
   if (name == "content-length") {
-    std::uint64_t size = 0;
-    const auto* begin = value.data();
-    const auto* end = begin + value.size();
-    const auto parsed = std::from_chars(begin, end, size);
-    if (parsed.ec != std::errc{} || parsed.ptr != end || (sized_ && size != body_size_)) {
-      return false;
-    }
-    body_size_ = size;
+    const auto size = parse_unsigned(value);
+    if (!size || (sized_ && *size != body_size_)) return false;
+    body_size_ = *size;
     sized_ = true;
   } else if (name == "transfer-encoding" || name == "expect") {
     last_ = true;

@@ -1,10 +1,12 @@
 #include "core/net.hpp"
 
 #include <cctype>
-#include <charconv>
+#include <optional>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+
+#include "core/text.hpp"
 
 namespace bedplate {
 namespace {
@@ -32,20 +34,16 @@ std::string Ipv4::str() const {
 
 Result<Ipv4Prefix> Ipv4Prefix::parse(std::string_view text) {
   const auto slash = text.find('/');
-  int length = -1;
-  if (slash != std::string_view::npos) {
-    const auto* end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data() + slash + 1, end, length);
-    if (parsed.ec != std::errc{} || parsed.ptr != end) length = -1;
-  }
+  std::optional<unsigned> length;
+  if (slash != std::string_view::npos) length = parse_unsigned<unsigned>(text.substr(slash + 1));
   auto address = Ipv4::parse(text.substr(0, slash));
-  if (!address || length < 0 || length > 32) {
+  if (!address || !length || *length > 32) {
     return fail(ErrorKind::invalid,
                 fmt::format("'{}' is not an IPv4 address with a prefix length (such as "
                             "192.0.2.10/24)",
                             text.substr(0, 64)));
   }
-  return Ipv4Prefix{*address, length};
+  return Ipv4Prefix{*address, static_cast<int>(*length)};
 }
 
 std::string Ipv4Prefix::str() const {

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <charconv>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +15,17 @@ std::string lower(std::string_view text);
 
 /// Without spaces, tabs and line ends at either end.
 std::string_view trimmed(std::string_view text);
+
+/// The number that `text` as a whole stands for: digits of `base`, without a sign. Nothing for any
+/// other text, and for what T cannot hold.
+template <std::unsigned_integral T = std::uint64_t>
+std::optional<T> parse_unsigned(std::string_view text, int base = 10) {
+  T value = 0;
+  const auto* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value, base);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return value;
+}
 
 /// Appends `text` with its percent-encoded octets decoded (RFC 3986, section 2.1). A per cent sign
 /// without two hexadecimal digits behind it stands for itself.

@@ -15,6 +15,18 @@ TEST(Text, TrimsBothEnds) {
   EXPECT_EQ(trimmed(""), "");
 }
 
+TEST(Text, ANumberFillsItsText) {
+  EXPECT_EQ(parse_unsigned("0"), 0U);
+  EXPECT_EQ(parse_unsigned("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(parse_unsigned<unsigned>("0755", 8), 0755U);
+  EXPECT_EQ(parse_unsigned<std::uint16_t>("65535"), 65535U);
+  for (const auto* text : {"", " 1", "1 ", "+1", "-1", "0x1", "1.0", "18446744073709551616"}) {
+    EXPECT_FALSE(parse_unsigned(text)) << text;
+  }
+  EXPECT_FALSE(parse_unsigned<std::uint16_t>("65536"));
+  EXPECT_FALSE(parse_unsigned<unsigned>("8", 8));
+}
+
 TEST(Text, DecodesPercents) {
   std::string text = "/";
   append_percent_decoded(text, "a%2fb%3A%00%zz%4");

@@ -1,7 +1,6 @@
 #include "imagebuild/key.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/file.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::image {
 namespace fs = std::filesystem;
@@ -36,10 +36,8 @@ bool is_abandoned(const fs::path& path) {
   const auto name = path.filename().string();
   const auto at = name.rfind(".tmp.");
   if (at == std::string::npos) return false;
-  pid_t pid = 0;
-  const auto* first = name.data() + at + 5;
-  const auto parsed = std::from_chars(first, name.data() + name.size(), pid);
-  return parsed.ec == std::errc{} && pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
+  const auto pid = parse_unsigned<unsigned>(name.substr(at + 5));
+  return pid && *pid > 0 && ::kill(static_cast<pid_t>(*pid), 0) != 0 && errno == ESRCH;
 }
 
 std::vector<fs::path> entries(const fs::path& parent) {

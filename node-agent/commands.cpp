@@ -1,6 +1,5 @@
 #include "node-agent/commands.hpp"
 
-#include <charconv>
 #include <memory>
 #include <thread>
 
@@ -12,6 +11,7 @@
 #include "core/file.hpp"
 #include "core/json.hpp"
 #include "core/site.hpp"
+#include "core/text.hpp"
 #include "node-agent/agent.hpp"
 #include "node-agent/cluster/enrolment_client.hpp"
 #include "node-agent/cluster/steps.hpp"
@@ -108,10 +108,11 @@ Result<agent::OperatorOptions> operator_options(const ServerOptions& options, co
   BP_TRY(const auto address, Ipv4::parse(options.server.substr(0, colon)));
   std::uint16_t port = agent::node_api_port;
   if (colon != std::string::npos) {
-    const auto* end = options.server.data() + options.server.size();
-    if (std::from_chars(options.server.data() + colon + 1, end, port).ptr != end) {
+    const auto given = parse_unsigned<std::uint16_t>(options.server.substr(colon + 1));
+    if (!given) {
       return fail(ErrorKind::usage, fmt::format("'{}' is not an address", options.server));
     }
+    port = *given;
   }
   const SiteNode* server = nullptr;
   for (const auto& node : site.nodes) {

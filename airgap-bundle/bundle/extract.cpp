@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <memory>
 #include <set>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "airgap-bundle/oci/media_types.hpp"
 #include "core/json.hpp"
 #include "core/space.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::bundle {
 namespace {
@@ -48,15 +48,13 @@ Result<FileLayer> parse_layer(const Json& layer) {
   BP_TRY(out.content, Digest::parse("sha256:" + content));
   BP_TRY(out.blob, Digest::parse(blob));
   out.compressed = type == oci::media::file_zstd;
-  unsigned bits = 0;
-  const auto* mode_end = mode.data() + mode.size();
-  const auto* size_end = size.data() + size.size();
-  if (std::from_chars(mode.data(), mode_end, bits, 8).ptr != mode_end || mode.empty() ||
-      std::from_chars(size.data(), size_end, out.size).ptr != size_end || size.empty() ||
-      bits > 0777) {
+  const auto bits = parse_unsigned<unsigned>(mode, 8);
+  const auto bytes = parse_unsigned(size);
+  if (!bits || *bits > 0777 || !bytes) {
     return fail(ErrorKind::corrupt, fmt::format("{} has a wrong mode or size", out.path));
   }
-  out.mode = bits;
+  out.mode = *bits;
+  out.size = *bytes;
   if (!is_contained(out.path)) {
     return fail(ErrorKind::corrupt,
                 fmt::format("the artifact has a file outside of its folder: '{}'", out.path));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -118,13 +117,12 @@ Result<std::vector<AptPackage>> parse_uris(std::string_view text) {
     }
     BP_TRY(auto package, parse_file_name(words[1]));
     package.url = words[0].substr(1, words[0].size() - 2);
-    const std::string bytes(words[2]);
-    const auto* end = bytes.data() + bytes.size();
-    const auto size = std::from_chars(bytes.data(), end, package.size);
-    if (!words[3].starts_with("SHA256:") || size.ptr != end) {
+    const auto size = parse_unsigned(words[2]);
+    if (!words[3].starts_with("SHA256:") || !size) {
       return fail(ErrorKind::unsupported,
                   fmt::format("the mirror names no SHA-256 of {}", package.name));
     }
+    package.size = *size;
     BP_TRY(package.digest, Digest::parse("sha256:" + std::string(words[3].substr(7))));
     out.push_back(std::move(package));
     return {};

@@ -1,9 +1,10 @@
 #include "airgap-bundle/collect/rate.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
+
+#include "core/size.hpp"
 
 namespace bedplate::collect {
 namespace {
@@ -29,18 +30,7 @@ void RateLimit::take(std::uint64_t bytes) {
 }
 
 Result<std::uint64_t> parse_rate(std::string_view text) {
-  constexpr std::string_view units = "KMGT";
-  double value = 0;
-  const auto* begin = text.data();
-  const auto* end = begin + text.size();
-  const auto parsed = std::from_chars(begin, end, value);
-  const std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
-  const auto power = unit.empty() ? std::string_view::npos : units.find(unit[0]);
-  const bool known = unit.empty() || (unit.size() == 1 && power != std::string_view::npos);
-  for (std::size_t i = 0; known && !unit.empty() && i <= power; ++i) value *= 1024;
-  if (parsed.ec == std::errc{} && known && value >= 1 && value < 1e18) {
-    return static_cast<std::uint64_t>(value);
-  }
+  if (const auto bytes = parse_bytes(text, 1024)) return *bytes;
   return fail(ErrorKind::usage, fmt::format("'{}' is not a size", text),
               "write bytes, or a number with K, M, G or T: 10M");
 }

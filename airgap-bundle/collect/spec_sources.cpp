@@ -1,13 +1,13 @@
 // Of the specification: files by URL, Debian packages, catalogs.
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "airgap-bundle/bundle/extract.hpp"
 #include "airgap-bundle/collect/spec_nodes.hpp"
 #include "core/net.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::collect {
 namespace {
@@ -18,11 +18,8 @@ constexpr std::string_view debian_keyring = "/usr/share/keyrings/debian-archive-
 
 std::optional<unsigned> parse_mode(const YamlNode& node) {
   if (!node.present()) return std::nullopt;
-  const auto text = node.string(false);
-  unsigned mode = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, mode, 8);
-  if (parsed.ec == std::errc{} && parsed.ptr == end && mode <= 0777) return mode;
+  const auto mode = parse_unsigned<unsigned>(node.string(false), 8);
+  if (mode && *mode <= 0777) return mode;
   node.finding("must be permission bits in octal, such as \"0755\"");
   return std::nullopt;
 }

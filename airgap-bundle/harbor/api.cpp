@@ -1,7 +1,6 @@
 #include "airgap-bundle/harbor/api.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
@@ -37,11 +36,7 @@ std::chrono::milliseconds pause_before(int attempt,
   if (headers == nullptr) return pause;
   // RFC 9110, 10.2.3, in its form of seconds.
   const auto text = header_of(*headers, "retry-after");
-  unsigned seconds = 0;
-  const auto* end = text.data() + text.size();
-  if (!text.empty() && std::from_chars(text.data(), end, seconds).ptr == end) {
-    pause = std::chrono::seconds(seconds);
-  }
+  if (const auto seconds = parse_unsigned<unsigned>(text)) pause = std::chrono::seconds(*seconds);
   return std::min(pause, longest_pause);
 }
 
@@ -260,17 +255,14 @@ Result<std::vector<Json>> Api::list(Call call) {
       out.push_back(std::move(item));
     }
     const auto total_text = header_of(answer.headers, "x-total-count");
-    std::size_t total = out.size();
-    const auto* end = total_text.data() + total_text.size();
-    if (!total_text.empty() && (std::from_chars(total_text.data(), end, total).ptr != end)) {
-      return fail(malformed(call, "X-Total-Count is no number"));
-    }
+    const auto total = total_text.empty() ? out.size() : parse_unsigned<std::size_t>(total_text);
+    if (!total) return fail(malformed(call, "X-Total-Count is no number"));
     const bool next = header_of(answer.headers, "link").find("rel=\"next\"") != std::string::npos;
-    if (!next && out.size() >= total) return out;
+    if (!next && out.size() >= *total) return out;
     if (answer.body.empty()) {
       return fail(malformed(call, fmt::format("{} of {} entries came; the list may have changed "
                                               "meanwhile",
-                                              out.size(), total)));
+                                              out.size(), *total)));
     }
   }
   return fail(malformed(call, "the list does not end"));

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "core/text.hpp"
+
 namespace bedplate::oci {
 namespace {
 
@@ -77,12 +79,8 @@ Result<void> parse_pax(std::string_view records, Extension& out) {
     if (key == "path") out.path = value;
     if (key == "linkpath") out.link = value;
     if (key == "size") {
-      std::uint64_t size = 0;
-      const auto read = std::from_chars(value.data(), value.data() + value.size(), size);
-      if (read.ec != std::errc{} || read.ptr != value.data() + value.size()) {
-        return fail(ErrorKind::corrupt, "a pax header has a size that is no number");
-      }
-      out.size = size;
+      out.size = parse_unsigned(value);
+      if (!out.size) return fail(ErrorKind::corrupt, "a pax header has a size that is no number");
     }
     records.remove_prefix(length);
   }

@@ -1,6 +1,5 @@
 #include "airgap-bundle/registry/serve_command.hpp"
 
-#include <charconv>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "core/file.hpp"
 #include "core/http_server.hpp"
 #include "core/log.hpp"
+#include "core/text.hpp"
 
 namespace bedplate {
 namespace {
@@ -41,15 +41,10 @@ struct Endpoint {
 
 Result<Endpoint> parse_listen(const std::string& text) {
   const auto colon = text.rfind(':');
-  Endpoint out;
   if (colon != std::string::npos) {
-    const auto* end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data() + colon + 1, end, out.port);
-    auto address = Ipv4::parse(text.substr(0, colon));
-    if (address && parsed.ec == std::errc{} && parsed.ptr == end) {
-      out.address = *address;
-      return out;
-    }
+    const auto port = parse_unsigned<std::uint16_t>(std::string_view(text).substr(colon + 1));
+    const auto address = Ipv4::parse(text.substr(0, colon));
+    if (address && port) return Endpoint{*address, *port};
   }
   return fail(ErrorKind::usage,
               fmt::format("'{}' is not an address to listen on (such as 127.0.0.1:5005)", text));

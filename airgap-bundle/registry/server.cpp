@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include "airgap-bundle/oci/media_types.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::registry {
 namespace {
@@ -46,15 +46,6 @@ struct Range {
   std::uint64_t last = 0;
 };
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) {
-    return std::nullopt;
-  }
-  return value;
-}
-
 /// RFC 9110 section 14.2. Nothing: no range, or one that is to be ignored (several, other units).
 /// first > last: not satisfiable.
 std::optional<Range> parse_range(std::string_view text, std::uint64_t size) {
@@ -63,8 +54,8 @@ std::optional<Range> parse_range(std::string_view text, std::uint64_t size) {
   text.remove_prefix(unit.size());
   const auto dash = text.find('-');
   if (dash == std::string_view::npos) return std::nullopt;
-  const auto first = number(text.substr(0, dash));
-  const auto last = number(text.substr(dash + 1));
+  const auto first = parse_unsigned(text.substr(0, dash));
+  const auto last = parse_unsigned(text.substr(dash + 1));
   if (dash == 0) {
     if (!last) return std::nullopt;
     if (*last == 0 || size == 0) return Range{1, 0};
@@ -263,7 +254,7 @@ ServerResponse BundleRegistry::tags(const ServerRequest& request, const Reposito
   const auto& known = repository.tags;
   const auto last = request.parameter("last");
   const auto count_text = request.parameter("n");
-  const auto count = number(count_text);
+  const auto count = parse_unsigned(count_text);
   if (!count_text.empty() && !count) {
     return error(400, "PAGINATION_NUMBER_INVALID", "n must be a number");
   }
