@@ -1,7 +1,6 @@
 #include "airgap-bundle/collect/download.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include <fcntl.h>
@@ -12,6 +11,7 @@
 #include "airgap-bundle/collect/download_state.hpp"
 #include "airgap-bundle/collect/fetch.hpp"
 #include "core/file.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::collect {
 namespace {
@@ -28,14 +28,6 @@ constexpr std::uint64_t sync_every = 8ULL << 20;
 std::string header_of(const HttpResponse& response, const std::string& name) {
   const auto found = response.headers.find(name);
   return found == response.headers.end() ? "" : found->second;
-}
-
-std::optional<std::uint64_t> number(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
-  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
-  return value;
 }
 
 bool is_busy(int status) {
@@ -144,6 +136,8 @@ class Downloads::Transfer {
       auto response = http_.send(request());
       if (response && (response->status == 200 || response->status == 206)) {
         if (!begun_ && written_ > 0) BP_CHECK(restart());  // it is empty by now
+        if (begun_ && whole_ && written_ < *whole_ && written_ > before && ++asked < most_requests)
+          continue;  // the rest
         return finish();
       }
       if (response && response->status == 304) return unchanged();
@@ -153,7 +147,10 @@ class Downloads::Transfer {
       }
       const bool busy = response && is_busy(response->status);
       const bool away = !response && !stopped_ && response.error().kind == ErrorKind::network;
-      if (written_ > before) attempt = 1;  // it does come, piece by piece
+      if (written_ > before) {  // it does come, piece by piece
+        attempt = 1;
+        pause = first_pause;
+      }
       if ((!busy && !away) || attempt >= most_attempts || ++asked >= most_requests) {
         if (response) return fail(refusal(what_, response->status));
         return fail(std::move(response).error());
@@ -164,7 +161,7 @@ class Downloads::Transfer {
   }
 
   static std::optional<std::chrono::milliseconds> wait_of(const HttpResponse& response) {
-    const auto seconds = number(header_of(response, "retry-after"));
+    const auto seconds = parse_unsigned(header_of(response, "retry-after"));
     if (!seconds) return std::nullopt;
     return std::min(
         std::chrono::milliseconds(std::chrono::seconds(std::min<std::uint64_t>(*seconds, 3600))),
@@ -191,6 +188,21 @@ class Downloads::Transfer {
     return out;
   }
 
+  /// A server that does not know If-Range sends a part of whatever it has.
+  bool is_other_version(const HttpResponse& head) const {
+    const auto etag = header_of(head, "etag");
+    const auto modified = header_of(head, "last-modified");
+    return (!state_.etag.empty() && !etag.empty() && etag != state_.etag) ||
+           (!state_.modified.empty() && !modified.empty() && modified != state_.modified);
+  }
+
+  /// "bytes 5-9/10": 10. A server may send less than was asked for (RFC 9110, 15.3.7).
+  static std::optional<std::uint64_t> whole_size(const HttpResponse& part) {
+    const auto range = header_of(part, "content-range");
+    const auto slash = range.find('/');
+    return slash == std::string::npos ? std::nullopt : parse_unsigned(range.substr(slash + 1));
+  }
+
   /// Our own refusal must not be taken for the network's.
   Result<void> note(Result<void> result) {
     if (!result) stopped_ = true;
@@ -199,6 +211,11 @@ class Downloads::Transfer {
 
   Result<void> begin(const HttpResponse& head) {
     begun_ = true;
+    if (head.status == 206 && is_other_version(head)) {
+      clean_retry_ = true;
+      return fail(ErrorKind::corrupt,
+                  fmt::format("{} sent a part of another version than was asked for", what_.url));
+    }
     if (head.status == 206) {
       if (!header_of(head, "content-range").starts_with(fmt::format("bytes {}-", written_))) {
         clean_retry_ = true;
@@ -213,7 +230,13 @@ class Downloads::Transfer {
       state_.modified = header_of(head, "last-modified");
     }
     state_.digest.reset();
-    const auto length = number(header_of(head, "content-length"));
+    whole_.reset();
+    const auto length = parse_unsigned(header_of(head, "content-length"));
+    if (head.status == 206) {
+      whole_ = whole_size(head);
+    } else if (length) {
+      whole_ = written_ + *length;
+    }
     if (length && what_.size && written_ + *length != *what_.size) {
       clean_retry_ = earlier_ > 0;
       return fail(ErrorKind::corrupt, fmt::format("{} has {} bytes, {} were expected", what_.url,
@@ -260,7 +283,8 @@ class Downloads::Transfer {
   Result<Downloaded> finish() {
     const auto digest = hash_.finish();
     hash_ = Sha256();
-    const bool wrong_size = what_.size && written_ != *what_.size;
+    const auto expected = what_.size ? what_.size : begun_ ? whole_ : std::nullopt;
+    const bool wrong_size = expected && written_ != *expected;
     if (wrong_size || (what_.digest && *what_.digest != digest)) {
       const auto size = written_;
       clean_retry_ = earlier_ > 0;
@@ -269,10 +293,10 @@ class Downloads::Transfer {
         files_.remove();
       }
       return fail(ErrorKind::corrupt,
-                  wrong_size ? fmt::format("{} has {} bytes, {} were expected", what_.url, size,
-                                           *what_.size)
-                             : fmt::format("{} is {}, and {} was expected", what_.url, digest.str(),
-                                           what_.digest->str()),
+                  wrong_size
+                      ? fmt::format("{} has {} bytes, {} were expected", what_.url, size, *expected)
+                      : fmt::format("{} is {}, and {} was expected", what_.url, digest.str(),
+                                    what_.digest->str()),
                   "compare with what its publisher says before you change the digest");
     }
     if (::fsync(fd_.get()) != 0) return fail(system_error(errno, "cannot write a part"));
@@ -301,12 +325,13 @@ class Downloads::Transfer {
   DownloadState state_;
   UniqueFd fd_;
   Sha256 hash_;
-  std::uint64_t written_ = 0;   ///< bytes of the part that count
-  std::uint64_t earlier_ = 0;   ///< of them, from an earlier run
-  std::uint64_t unsynced_ = 0;  ///< bytes since the state was saved
-  bool clean_retry_ = false;    ///< what went wrong may be the earlier run's part
-  bool stopped_ = false;        ///< by us, not by the network
-  bool begun_ = false;          ///< a byte of this answer has come
+  std::uint64_t written_ = 0;           ///< bytes of the part that count
+  std::uint64_t earlier_ = 0;           ///< of them, from an earlier run
+  std::uint64_t unsynced_ = 0;          ///< bytes since the state was saved
+  bool clean_retry_ = false;            ///< what went wrong may be the earlier run's part
+  bool stopped_ = false;                ///< by us, not by the network
+  std::optional<std::uint64_t> whole_;  ///< size of the file, as the last answer had it
+  bool begun_ = false;                  ///< a byte of this answer has come
 };
 
 Result<void> Downloads::check_room(std::uint64_t needed, const std::string& what) const {
@@ -373,9 +398,15 @@ Result<std::optional<std::uint64_t>> Downloads::ask_size(const Download& what,
   request.method = "HEAD";
   request.url = what.url;
   request.tls = what.tls;
-  BP_TRY_DURING(const auto response, "asking for " + title_of(what), http.send(request));
-  if (response.status >= 400) return fail(refusal(what, response.status));
-  return number(header_of(response, "content-length"));
+  const auto response = http.send(request);
+  // Not every server answers HEAD, and an address may be good for GET alone; whoever fetches the
+  // file is more patient, and says what is wrong with it.
+  if (!response) return std::nullopt;
+  if (response->status == 404 || response->status == 410) {
+    return fail(refusal(what, response->status));
+  }
+  if (response->status != 200) return std::nullopt;
+  return parse_unsigned(header_of(*response, "content-length"));
 }
 
 }  // namespace bedplate::collect

@@ -43,7 +43,8 @@ struct Downloaded {
 ///
 /// A server that is busy or away (408, 429, 500, 502 to 504, no connection, a connection that
 /// breaks) is asked up to five times, after 1, 2, 4 and 8 seconds or as late as it says, up to two
-/// minutes. Thread-safe; two processes that want the same file wait for each other.
+/// minutes. One that breaks off after some of it came is asked on for the rest. Thread-safe; two
+/// processes that want the same file wait for each other.
 class Downloads {
  public:
   /// `rate` and `clock` must outlive this. `progress` may be nothing.
@@ -62,7 +63,8 @@ class Downloads {
   Result<std::vector<Downloaded>> get_all(const std::vector<Download>& what,
                                           unsigned workers) const;
 
-  /// What the server says of its size (HEAD); nothing when it does not say.
+  /// What the server says of its size (HEAD); nothing when it does not say, or does not answer.
+  /// ErrorKind::not_found: it says that there is no such file.
   Result<std::optional<std::uint64_t>> ask_size(const Download& what, HttpClient& http) const;
 
  private:

@@ -204,6 +204,56 @@ TEST_F(DownloadTest, WhatIsNotSafeOnTheDiskDoesNotCount) {
   EXPECT_EQ(http_.range(0), "bytes=70000-");
 }
 
+TEST_F(DownloadTest, ALineThatBreaksOftenIsNotWaitedForEver) {
+  expect_digest();
+  http_.next(cut(10'000));
+  for (std::uint64_t from = 10'000; from < content_.size(); from += 10'000) {
+    auto piece = rest(from);
+    piece.body.resize(10'000);
+    piece.breaks = from + 10'000 < content_.size();
+    http_.next(piece);
+  }
+  expect_content(get(), content_);
+  EXPECT_EQ(clock_.uptime, std::chrono::seconds(19));
+}
+
+TEST_F(DownloadTest, APartOfAnotherVersionIsNotPatchedIn) {
+  http_.next(cut(70'000));
+  auto other = rest(70'000);
+  other.headers["etag"] = "\"two\"";
+  http_.next(other);
+  http_.next(whole());
+  expect_content(get(), content_);
+  EXPECT_EQ(http_.range(1), "bytes=70000-");
+  EXPECT_EQ(http_.range(2), "");
+}
+
+TEST_F(DownloadTest, AnAnswerWithLessThanWasAskedForIsNotTheFile) {
+  http_.next(cut(70'000));
+  auto piece = rest(70'000);
+  piece.body.resize(30'000);
+  http_.next(piece);
+  http_.next(rest(100'000));
+  expect_content(get(), content_);
+  EXPECT_EQ(http_.range(2), "bytes=100000-");
+}
+
+TEST_F(DownloadTest, OnlyWhoSaysThatThereIsNoSuchFileIsBelievedBeforeItIsFetched) {
+  const auto ask = [&] { return downloads().ask_size(what_, http_); };
+  for (const int status : {400, 401, 403, 405, 500, 503}) {
+    http_.next({status, {{"content-length", "7"}}, "", false});
+    const auto size = ask();
+    ASSERT_OK(size);
+    EXPECT_FALSE(*size) << status;
+  }
+  http_.next({200, {}, "", true});
+  EXPECT_FALSE(ask().value());
+  http_.next({404, {}, "", false});
+  const auto gone = ask();
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().kind, ErrorKind::not_found);
+}
+
 TEST_F(DownloadTest, AnotherVersionIsTakenWhole) {
   http_.next(cut(70'000));
   const auto other = noise(100'000, 8);
