@@ -108,17 +108,6 @@ Result<void> expand_item(const FileSpec& item, const fs::path& root,
   return {};
 }
 
-/// What is said of the host under registries: holds for files from there, too.
-Result<void> set_tls(ArtifactFile& file, const BundleSpec& spec, const fs::path& root) {
-  if (!file.remote) return {};
-  const auto host = host_of(file.remote->url);
-  const auto found = std::ranges::find(spec.registries, host, &RegistrySpec::host);
-  if (found == spec.registries.end()) return {};
-  BP_TRY(auto settings, read_settings(*found, root));
-  file.remote->tls = std::move(settings.tls);
-  return {};
-}
-
 /// It is here now.
 Result<void> place(ArtifactFile& file, const Downloaded& here) {
   // Programs of the payload are run from there.
@@ -132,6 +121,16 @@ Result<void> place(ArtifactFile& file, const Downloaded& here) {
 }
 
 }  // namespace
+
+Result<void> set_tls(ArtifactFile& file, const BundleSpec& spec, const fs::path& root) {
+  if (!file.remote) return {};
+  const auto host = host_of(file.remote->url);
+  const auto found = std::ranges::find(spec.registries, host, &RegistrySpec::host);
+  if (found == spec.registries.end()) return {};
+  BP_TRY(auto settings, read_settings(*found, root));
+  file.remote->tls = std::move(settings.tls);
+  return {};
+}
 
 bool is_compressed(std::string_view name) {
   constexpr std::array<std::string_view, 9> ends{".deb", ".gz",  ".tgz", ".xz",      ".txz",

@@ -39,6 +39,9 @@ bool is_compressed(std::string_view name);
 /// folder, invalid when two would have one name.
 Result<std::vector<ArtifactFile>> expand(const FilesSpec& spec, const std::filesystem::path& root);
 
+/// What is said of the host under `registries:` holds for files from there, too.
+Result<void> set_tls(ArtifactFile& file, const BundleSpec& spec, const std::filesystem::path& root);
+
 /// The files of each artifact of a specification, in its order.
 class ArtifactFiles {
  public:

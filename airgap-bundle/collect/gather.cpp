@@ -31,7 +31,9 @@ Result<void> Gathering::find(const BundleSpec& spec, ArtifactFiles& files) {
     BP_TRY_DURING(auto packages,
                   fmt::format("collecting packages {} ({}:{})", item.name, spec.file, item.line),
                   locked(item));
-    files.set(first_ + packages_.size(), package_files(item, packages));
+    auto list = package_files(item, packages);
+    for (auto& file : list) BP_CHECK(set_tls(file, spec, root_));
+    files.set(first_ + packages_.size(), std::move(list));
     packages_.push_back(std::move(packages));
   }
   return files.find(downloads_);

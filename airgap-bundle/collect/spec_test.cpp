@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/file.hpp"
+
 namespace bedplate::collect {
 namespace {
 
@@ -16,6 +18,21 @@ std::string problem(const std::string& rest) {
   if (parsed) return "no problem";
   EXPECT_EQ(parsed.error().kind, ErrorKind::invalid);
   return parsed.error().render();
+}
+
+// What the documentation shows is what people copy.
+TEST(BundleSpec, TheDocumentedExampleIsOne) {
+  auto text = read_file(BEDPLATE_SOURCE_DIR "/docs/bundle-format.md").value();
+  text.erase(0, text.find("```yaml\nkind: Bundle") + 8);
+  text.resize(text.find("```"));
+  const std::string shortened = "sha256:9f86d0…";
+  const auto digest = text.find(shortened);
+  ASSERT_NE(digest, std::string::npos);
+  text.replace(digest, shortened.size(), "sha256:" + std::string(64, '9'));
+  const auto spec = parse_spec(text, "bundle.yaml");
+  ASSERT_TRUE(spec) << spec.error().render();
+  EXPECT_EQ(spec->registries[0].certificate, "client.pem");
+  EXPECT_EQ(spec->catalogs.size(), 1U);
 }
 
 TEST(BundleSpec, EveryKindOfSource) {
