@@ -159,9 +159,14 @@ class Execution {
       return uploader.push_blob(blob.digest, {reader_.fd(), blob.source->offset, blob.source->size},
                                 from);
     }
-    const auto mounted =
+    auto mounted =
         from.empty() ? fail(ErrorKind::not_found, "") : uploader.mount_blob(blob.digest, from);
     if (mounted) return registry::BlobOutcome::mounted;
+    if (mounted.error().kind != ErrorKind::not_found) {
+      return fail(std::move(mounted).error().during(
+          fmt::format("taking over blob {} from {}, which this differential bundle leaves out",
+                      blob.digest.str(), from)));
+    }
     return fail(
         ErrorKind::not_found,
         fmt::format("blob {} is neither in this bundle nor in the registry", blob.digest.str()),

@@ -16,6 +16,7 @@ Result<Endpoint> Access::endpoint(const oci::Reference& reference) const {
   if (patience_) {
     out.options.clock = patience_->clock;
     out.options.stall_timeout = patience_->stall_timeout;
+    out.options.push_stall_timeout = patience_->stall_timeout;
     out.options.document_timeout = patience_->document_timeout;
   }
   if (const auto found = hosts_.find(reference.registry); found != hosts_.end()) {

@@ -1,10 +1,12 @@
 #include "airgap-bundle/registry/client.hpp"
 
 #include <deque>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "airgap-bundle/registry/uploader.hpp"
 #include "core/digest.hpp"
 #include "core/file.hpp"
 
@@ -101,6 +103,57 @@ TEST_F(LoggedInTest, SaysWhoItIsOnlyWhenAskedAndToTheRealm) {
   EXPECT_EQ(http_.header(0, "Authorization"), "");
   EXPECT_EQ(http_.header(1, "Authorization"), "Basic " + base64_encode("me:pass word"));
   EXPECT_EQ(http_.header(2, "Authorization"), "Bearer t");
+}
+
+TEST_F(ClientTest, TheCertificateGoesToTheRegistryAlone) {
+  ClientOptions options;
+  options.tls = {"authority", "certificate", "key"};
+  Client client(http_, *oci::Reference::parse("registry.example/team/app:1"), options);
+  http_.answers = {
+      {401, {{"www-authenticate", challenge}}, ""},
+      {200, {}, R"({"token": "t"})"},
+      {200, {}, "{}"},
+      {401, {{"www-authenticate", R"(Bearer realm="https://registry.example/t")"}}, ""},
+      {200, {}, R"({"token": "t"})"},
+      {200, {}, "{}"}};
+  ASSERT_TRUE(client.manifest("1"));
+  ASSERT_TRUE(client.manifest("1"));
+  const auto& asked = http_.requests;
+  EXPECT_EQ(asked[0].tls.certificate_pem, "certificate");
+  EXPECT_EQ(asked[1].tls.certificate_pem, "");
+  EXPECT_EQ(asked[1].tls.private_key_pem, "");
+  EXPECT_EQ(asked[1].tls.ca_pem, "authority");
+  EXPECT_EQ(asked[2].tls.private_key_pem, "key");
+  EXPECT_EQ(asked[4].tls.certificate_pem, "certificate");
+}
+
+TEST_F(ClientTest, WhoWritesIsMorePatientThanWhoReads) {
+  ClientOptions options;
+  options.stall_timeout = std::chrono::seconds(7);
+  options.push_stall_timeout = std::chrono::seconds(70);
+  http_.answers = {{200, {}, "{}"}, {404, {}, ""}};
+  ASSERT_TRUE(Client(http_, *oci::Reference::parse("r.example/a:1"), options).manifest("1"));
+  EXPECT_EQ(http_.requests[0].stall_timeout, options.stall_timeout);
+  UploadSettings settings;
+  Uploader uploader(http_, *oci::Reference::parse("r.example/a:1"), options, settings);
+  ASSERT_TRUE(uploader.has_blob(*Digest::parse(std::string("sha256:") + std::string(64, '1')), 1));
+  EXPECT_EQ(http_.requests[1].stall_timeout, options.push_stall_timeout);
+  EXPECT_GE(ClientOptions().push_stall_timeout, std::chrono::minutes(5));
+}
+
+TEST_F(ClientTest, ABlobThatMayNotBeTakenOverIsNotOneThatIsMissing) {
+  UploadSettings settings;
+  Uploader uploader(http_, *oci::Reference::parse("r.example/a:1"), {}, settings);
+  const auto kind_of = [&](int status) {
+    http_.answers = {{status, {}, ""}};
+    const auto mounted =
+        uploader.mount_blob(*Digest::parse(std::string("sha256:") + std::string(64, '1')), "b");
+    return mounted ? ErrorKind::internal : mounted.error().kind;
+  };
+  EXPECT_EQ(kind_of(202), ErrorKind::not_found);
+  EXPECT_EQ(kind_of(404), ErrorKind::not_found);
+  EXPECT_EQ(kind_of(403), ErrorKind::untrusted);
+  EXPECT_EQ(kind_of(503), ErrorKind::network);
 }
 
 TEST_F(LoggedInTest, ATokenThatRanOutIsFetchedAnew) {
@@ -257,12 +310,42 @@ TEST_F(ClientTest, ReferrersOfAllPages) {
   EXPECT_EQ(http_.requests[1].url, "https://registry-1.docker.io/v2/library/a/referrers/x?last=1");
 }
 
-TEST_F(ClientTest, ANextPageOnAnotherHostIsNotFollowed) {
-  http_.answers = {{200, {{"link", "<https://evil.example/v2/>; rel=\"next\""}}, list_of('1')}};
-  const auto found = client_.referrers(*Digest::parse(subject));
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->size(), 1U);
-  EXPECT_EQ(http_.requests.size(), 1U);
+TEST_F(ClientTest, TheNextPageOfReferrersIsResolvedAsALink) {
+  const auto page = std::string("https://registry-1.docker.io/v2/library/a/referrers/") + subject;
+  for (const auto& [target, url] : std::map<std::string, std::string>{
+           {"?n=2", page + "?n=2"},
+           {"other", "https://registry-1.docker.io/v2/library/a/referrers/other"},
+           {"http://registry-1.docker.io/v2/x", "https://registry-1.docker.io/v2/x"},
+           {"//registry-1.docker.io/v2/x", "https://registry-1.docker.io/v2/x"}}) {
+    http_.requests.clear();
+    http_.answers = {{200, {{"link", "<" + target + ">; rel=\"next\""}}, list_of('1')},
+                     {200, {}, list_of('2')}};
+    const auto found = client_.referrers(*Digest::parse(subject));
+    ASSERT_TRUE(found) << found.error().render();
+    EXPECT_EQ(found->size(), 2U);
+    EXPECT_EQ(http_.requests[1].url, url);
+  }
+}
+
+TEST_F(ClientTest, AListOfReferrersThatCannotBeReadToItsEndIsAnError) {
+  for (const std::string target : {"https://evil.example/v2/", "//evil.example/v2/",
+                                   "https://registry-1.docker.io.evil.example/v2/"}) {
+    http_.requests.clear();
+    http_.answers = {{200, {{"link", "<" + target + ">; rel=\"next\""}}, list_of('1')}};
+    const auto found = client_.referrers(*Digest::parse(subject));
+    ASSERT_FALSE(found) << target;
+    EXPECT_EQ(found.error().kind, ErrorKind::untrusted);
+    EXPECT_EQ(http_.requests.size(), 1U);
+  }
+  const FakeHttp::Answer more{200, {{"link", "<?again>; rel=\"next\""}}, list_of('1')};
+  http_.answers = {more, {404, {}, ""}};
+  EXPECT_FALSE(client_.referrers(*Digest::parse(subject)));
+  http_.answers = {more, {200, {}, "<html></html>"}};
+  EXPECT_FALSE(client_.referrers(*Digest::parse(subject)));
+  http_.answers.assign(200, more);
+  const auto endless = client_.referrers(*Digest::parse(subject));
+  ASSERT_FALSE(endless);
+  EXPECT_THAT(endless.error().what, testing::HasSubstr("more than 100 pages"));
 }
 
 TEST_F(ClientTest, WithoutTheApiTheTagListsReferrers) {

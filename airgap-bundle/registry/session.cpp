@@ -73,6 +73,12 @@ struct Origin {
   }
 };
 
+/// A certificate says who we are, too.
+void withhold_certificate(HttpRequest& request) {
+  request.tls.certificate_pem.clear();
+  request.tls.private_key_pem.clear();
+}
+
 Origin split(std::string_view url) {
   Origin out;
   const auto scheme = url.find("://");
@@ -188,6 +194,7 @@ Result<HttpResponse> Session::ask_for_token(const Challenge& challenge) {
   request.stall_timeout = options_.stall_timeout;
   request.whole_timeout = options_.document_timeout;
   request.tls = options_.tls;
+  if (!is_ours(challenge.realm)) withhold_certificate(request);
   const auto& who = options_.credential;
   if (who && !who->identity_token.empty()) {
     request.method = "POST";
@@ -268,12 +275,10 @@ Result<HttpResponse> Session::send_patiently(const HttpRequest& request) {
 
 Result<HttpResponse> Session::dispatch(HttpRequest request, bool patient) {
   request.tls = options_.tls;
-  request.stall_timeout = options_.stall_timeout;
+  request.stall_timeout =
+      purpose_ == Purpose::push ? options_.push_stall_timeout : options_.stall_timeout;
   const bool ours = is_ours(request.url);
-  if (!ours) {  // a certificate says who we are, too
-    request.tls.certificate_pem.clear();
-    request.tls.private_key_pem.clear();
-  }
+  if (!ours) withhold_certificate(request);
   const auto attempt = [&] {
     auto out = request;
     if (ours && !authorization_.empty()) out.headers.emplace_back("Authorization", authorization_);

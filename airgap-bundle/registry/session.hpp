@@ -35,6 +35,8 @@ struct ClientOptions {
   TlsSettings tls = {};
   /// Without a byte for this long a transfer has broken off.
   std::chrono::milliseconds stall_timeout{60'000};
+  /// The same for who writes: a registry may look at a large blob, or move it, before it answers.
+  std::chrono::milliseconds push_stall_timeout{300'000};
   /// A manifest or token that takes longer is given up, even if a byte comes now and then.
   std::chrono::milliseconds document_timeout{300'000};
 };

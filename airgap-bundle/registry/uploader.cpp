@@ -1,31 +1,20 @@
 #include "airgap-bundle/registry/uploader.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "airgap-bundle/oci/media_types.hpp"
 #include "core/json.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::registry {
 namespace {
 
-/// A registry may look at, or move, a large blob before it answers to its last byte.
-constexpr std::chrono::minutes push_stall{5};
 constexpr std::uint64_t longest_manifest = 8ULL << 20;
 constexpr std::uint64_t smallest_chunk = 512ULL << 10;
 /// However it goes on between them, a blob that fails so often will not arrive.
 constexpr int most_failures = 100;
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto* begin = text.data();
-  const auto* end = begin + text.size();
-  const auto parsed = std::from_chars(begin, end, value);
-  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
-  return value;
-}
 
 /// How many bytes a registry has, from "0-<last>" (distribution-spec, "Pushing a blob in chunks").
 /// "0-0" is what registries say of an upload without a byte.
@@ -36,7 +25,7 @@ std::optional<std::uint64_t> received(const HttpResponse& response) {
   if (text.starts_with("bytes=")) text.remove_prefix(6);
   const auto dash = text.find('-');
   if (dash == std::string_view::npos || text.substr(0, dash) != "0") return std::nullopt;
-  const auto last = number(text.substr(dash + 1));
+  const auto last = parse_unsigned(text.substr(dash + 1));
   if (!last) return std::nullopt;
   return *last == 0 ? 0 : *last + 1;
 }
@@ -88,7 +77,6 @@ HttpRequest Uploader::request(std::string method, std::string url) const {
   HttpRequest out;
   out.method = std::move(method);
   out.url = std::move(url);
-  out.stall_timeout = push_stall;
   out.response_limit = 1 << 20;
   return out;
 }
@@ -111,7 +99,7 @@ Result<bool> Uploader::has_blob(const Digest& digest, std::uint64_t size) {
          session_.send(request("HEAD", session_.base() + "/blobs/" + digest.str())));
   if (response.status == 404) return false;
   if (response.status != 200) return fail(session_.refusal(response, "blob " + digest.str()));
-  const auto length = number(header_of(response, "content-length"));
+  const auto length = parse_unsigned(header_of(response, "content-length"));
   return (!length || *length == size) && !has_other_digest(response, digest);
 }
 
@@ -164,7 +152,7 @@ Result<std::string> Uploader::begin(Upload& upload, const std::string& from) {
     if (!from.empty() && response.status < 500) return begin(upload, {});
     return fail(session_.refusal(response, "blob " + upload.digest.str()));
   }
-  if (const auto least = number(header_of(response, "oci-chunk-min-length"))) {
+  if (const auto least = parse_unsigned(header_of(response, "oci-chunk-min-length"))) {
     upload.shortest_chunk = *least;
   }
   return session_.locate(header_of(response, "location"));
@@ -367,6 +355,9 @@ Result<void> Uploader::mount_blob(const Digest& digest, const std::string& from)
       fmt::format("{}/blobs/uploads/?mount={}&from={}", session_.base(), digest.str(), from);
   BP_TRY(const auto response, session_.send(request("POST", url)));
   if (response.status == 201) return {};
+  if (response.status != 202 && response.status != 404) {
+    return fail(session_.refusal(response, "blob " + digest.str() + " from " + from));
+  }
   return fail(ErrorKind::not_found, fmt::format("{} does not take over blob {}",
                                                 session_.repository().registry, digest.str()));
 }
