@@ -143,6 +143,38 @@ INSTANTIATE_TEST_SUITE_P(
                 "listImmutableRules", "0.disabled: nothing"}),
     [](const auto& info) { return std::string(info.param.name); });
 
+TEST_F(HarborContractCheck, WhatOthersMadeIsNotTouchedWhenOursCouldNotBeMade) {
+  by_hand("POST", "/projects", {{"project_name", "theirs"}});
+  by_hand("POST", "/robots",
+          {{"name", "theirs"},
+           {"level", "system"},
+           {"duration", -1},
+           {"permissions",
+            {{{"kind", "project"},
+              {"namespace", "*"},
+              {"access", {{{"resource", "repository"}, {"action", "pull"}}}}}}}});
+  by_hand("POST", "/retentions",
+          {{"algorithm", "or"},
+           {"rules", Json::array()},
+           {"trigger", {{"kind", "Schedule"}, {"settings", {{"cron", "0 0 1 * * *"}}}}},
+           {"scope", {{"level", "project"}, {"ref", 1}}}});
+  const auto before = state();
+  ASSERT_EQ(before["robots"].size(), 1U);
+  ASSERT_EQ(before["policies"].size(), 1U);
+  for (const auto* call : {"createProject", "createRobot", "createRetention", "createLabel",
+                           "createImmutableRule", "listQuotas"}) {
+    for (const int status : {403, 502}) {
+      fault({{"call", call}, {"status", status}, {"times", -1}});
+      EXPECT_FALSE(check().passed()) << call;
+      clear();
+      const auto now = state();
+      for (const auto* table : {"projects", "quotas", "robots", "labels", "policies", "rules"}) {
+        EXPECT_EQ(now[table], before[table]) << call << " " << status << " " << table;
+      }
+    }
+  }
+}
+
 TEST_F(HarborContractCheck, ALostConnectionEndsItAndEverythingIsRemoved) {
   // More than once: libcurl itself tries again when a connection that it kept ends in silence.
   fault({{"call", "createLabel"}, {"after", true}, {"drop", true}, {"times", -1}});

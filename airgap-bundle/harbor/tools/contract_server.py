@@ -129,7 +129,7 @@ class Harbor:
     """State and what the calls do to it."""
 
     def __init__(self):
-        self.next_id = 1
+        self.next_ids = {}
         self.projects, self.quotas, self.robots, self.labels, self.policies, self.rules = {}, {}, {}, {}, {}, {}
         self.users = 0  # besides admin
         self.client_secret = ""
@@ -140,9 +140,10 @@ class Harbor:
             "oidc_verify_cert": True, "oidc_auto_onboard": False, "oidc_logout": False,
         }
 
-    def new_id(self):
-        self.next_id += 1
-        return self.next_id
+    def new_id(self, table):
+        """As in Harbor each kind has numbers of its own, so that those of others mean something, too."""
+        self.next_ids[table] = self.next_ids.get(table, 0) + 1
+        return self.next_ids[table]
 
     def state(self):
         return {"projects": self.projects, "quotas": self.quotas, "robots": self.robots, "labels": self.labels,
@@ -188,10 +189,10 @@ class Harbor:
         name = request.body["project_name"]
         if any(project["name"] == name for project in self.projects.values()):
             raise Refused(409, "CONFLICT", f"The project named {name} already exists")
-        project = {"project_id": self.new_id(), "name": name, "metadata": {"public": "false", **request.body.get("metadata", {})}}
+        project = {"project_id": self.new_id("projects"), "name": name, "metadata": {"public": "false", **request.body.get("metadata", {})}}
         self.projects[project["project_id"]] = project
         if self.config["quota_per_project_enable"]:
-            quota = self.new_id()
+            quota = self.new_id("quotas")
             limit = request.body.get("storage_limit") or -1
             self.quotas[quota] = {"id": quota, "hard": {"storage": limit}, "project": project["project_id"]}
         return 201, None, project["project_id"]
@@ -239,9 +240,12 @@ class Harbor:
             fields = dict(part.split("=", 1) for part in query.split(","))
             if fields.get("Level") == "project" and "ProjectID" not in fields:
                 raise Refused(400, "BAD_REQUEST", "must with project ID when to query project robots")
-            project = int(fields.get("ProjectID", 0))
+            if fields.get("Level") == "system" and "ProjectID" not in fields:
+                project = None  # Harbor's robots have no level to be found by
+            else:
+                project = int(fields.get("ProjectID", 0))
         hidden = ("secret", "project", "created")
-        listed = [{k: v for k, v in robot.items() if k not in hidden} for robot in self.robots.values() if robot["project"] == project]
+        listed = [{k: v for k, v in robot.items() if k not in hidden} for robot in self.robots.values() if project in (None, robot["project"])]
         for robot in listed:  # in no order, and with what nobody asked for
             robot["permissions"] = [
                 {**one, "access": [{**access, "effect": "allow"} for access in reversed(one["access"])]}
@@ -260,7 +264,7 @@ class Harbor:
         name = self.config["robot_name_prefix"] + name
         if any(robot["name"] == name for robot in self.robots.values()):
             raise Refused(409, "CONFLICT", "robot account already exists")
-        robot = {"id": self.new_id(), "name": name, "description": body.get("description", ""), "level": body["level"],
+        robot = {"id": self.new_id("robots"), "name": name, "description": body.get("description", ""), "level": body["level"],
                  "disable": False, "editable": True, "permissions": body["permissions"], "project": project,
                  "created": int(datetime.datetime.now().timestamp()), "secret": secrets.token_urlsafe(24)}
         self.expiry(robot, body["duration"])
@@ -308,7 +312,7 @@ class Harbor:
         project = self.projects[request.body["scope"]["ref"]]
         if "retention_id" in project["metadata"]:
             raise Refused(400, "BAD_REQUEST", "project already has retention policy")
-        number = self.new_id()
+        number = self.new_id("policies")
         self.policies[number] = self.numbered({**request.body, "id": number})
         project["metadata"]["retention_id"] = str(number)
         return 201, None, number
@@ -338,7 +342,7 @@ class Harbor:
 
     def createImmutableRule(self, request):
         project = self.project(request.place["project_name_or_id"], request.headers)
-        rule = {"priority": 0, **request.body, "disabled": False, "id": self.new_id(), "project": project["project_id"]}
+        rule = {"priority": 0, **request.body, "disabled": False, "id": self.new_id("rules"), "project": project["project_id"]}
         own = ("id", "disabled")
         for other in self.rules.values():
             if {k: v for k, v in other.items() if k not in own} == {k: v for k, v in rule.items() if k not in own}:
@@ -371,7 +375,7 @@ class Harbor:
         body = request.body
         if any(x["name"] == body["name"] and x["project_id"] == body["project_id"] for x in self.labels.values()):
             raise Refused(409, "CONFLICT", f"label {body['name']} already exists")
-        label = {**body, "id": self.new_id()}
+        label = {**body, "id": self.new_id("labels")}
         self.labels[label["id"]] = label
         return 201, None, label["id"]
 
