@@ -33,7 +33,7 @@ class Committer {
         return create_robot(action);
       case ActionKind::delete_robot:
         // The file first: while the robot is there, the next run comes here again.
-        BP_CHECK(session_.folder.remove(action.robot_key));
+        BP_CHECK(session_.folder.remove(action.robot_key, session_.spec.url));
         return remove(fmt::format("/robots/{}", action.id));
       case ActionKind::write_secret:
         return write_secret(*action.robot, robot_name(*action.robot), action.id,

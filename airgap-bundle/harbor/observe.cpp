@@ -54,11 +54,14 @@ std::vector<Permission> permissions_of(const Json& robot) {
   return out;
 }
 
-Result<std::vector<ObservedRobot>> robots_of(Api& api, std::string query,
+/// Harbor does not look at the level alone, so the query names a project, too: 0 for the system.
+Result<std::vector<ObservedRobot>> robots_of(Api& api, const std::string& query,
                                              const std::string& prefix) {
   std::vector<ObservedRobot> out;
-  BP_TRY(const auto listed, api.list({.path = "/robots", .query = {{"q", std::move(query)}}}));
+  BP_TRY(const auto listed, api.list({.path = "/robots", .query = {{"q", query}}}));
+  const auto* level = query.starts_with("Level=system") ? "system" : "project";
   for (const auto& item : listed) {
+    if (json_string_or(item, "level", level) != level) continue;
     ObservedRobot robot;
     BP_TRY(robot.id, id_of(item, "robot"));
     robot.name = json_string_or(item, "name", "");
@@ -190,7 +193,8 @@ Result<Observed> observe(Api& api, const HarborSpec& spec, const SecretFolder& f
     out.config[key] = {child(item, "value"), bool_or(item, "editable", true)};
   }
   const auto prefix = out.robot_prefix();
-  BP_TRY_DURING(out.robots, "reading Harbor's robots", robots_of(api, "Level=system", prefix));
+  BP_TRY_DURING(out.robots, "reading Harbor's robots",
+                robots_of(api, "Level=system,ProjectID=0", prefix));
   for (const auto& project : spec.projects) {
     BP_TRY_DURING(auto found, "reading project " + project.name,
                   project_of(api, spec, project.name, prefix));

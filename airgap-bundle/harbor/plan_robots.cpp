@@ -103,7 +103,18 @@ void plan_secret(Draft& draft, const RobotSpec& wanted, const ObservedRobot& pre
                                        fmt::format("write {}.json anew", wanted.key())));
 }
 
+/// Another document's secrets, which Harbor shows once, are not written over.
+bool is_taken(Draft& draft, const RobotSpec& wanted) {
+  const auto held = draft.observed.secrets.find(wanted.key());
+  if (held == draft.observed.secrets.end() || held->second.url == draft.spec.url) return false;
+  draft.conflict(fmt::format("{}.json holds the secret of a robot of another Harbor, {}",
+                             wanted.key(), held->second.url),
+                 "name a folder for this Harbor with --secrets; if it has moved, remove the file");
+  return true;
+}
+
 void plan_robot(Draft& draft, const RobotSpec& wanted, const ObservedRobot* present) {
+  if (is_taken(draft, wanted)) return;
   if (present == nullptr) {
     auto action =
         robot_action(ActionKind::create_robot, wanted, 0,

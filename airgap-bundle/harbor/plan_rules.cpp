@@ -146,7 +146,7 @@ void ProjectRules::plan_retention() {
   }
   const auto& policy = present_ != nullptr ? present_->retention : std::nullopt;
   const auto now = policy ? policy->schedule : std::string();
-  const auto schedule = wanted_.retention ? wanted_.retention->schedule : now;
+  const auto schedule = wanted_.retention ? wanted_.retention->schedule.value_or(now) : now;
   if (made + removed + enabled == 0 && schedule == now) return;
   if (rules.size() > most_rules) {
     draft_.conflict(fmt::format("project {} would have {} retention rules with those that are not "

@@ -159,9 +159,31 @@ TEST_F(HarborPlan, ALostSecretIsRefreshed) {
   EXPECT_THAT(kinds(), ElementsAre("refresh-robot"));
   hold_secret(2);  // of a robot that was deleted and made anew
   EXPECT_THAT(kinds(), ElementsAre("refresh-robot"));
+}
+
+TEST_F(HarborPlan, AnotherHarborsSecretIsNotWrittenOver) {
+  want_robot();
   hold_secret();
   now_.secrets["pull"].url = "https://another.example";
-  EXPECT_THAT(kinds(), ElementsAre("refresh-robot"));
+  EXPECT_THAT(conflict().what, HasSubstr("of another Harbor, https://another.example"));
+  EXPECT_THAT(conflict().hint, HasSubstr("--secrets"));
+  have_robot();
+  EXPECT_THAT(conflict().what, HasSubstr("another Harbor"));
+}
+
+TEST_F(HarborPlan, AScheduleThatIsNotSaidStays) {
+  have_project().retention =
+      ObservedPolicy{9, "0 0 1 * * *", {observed(to_json(RetentionRule{"always", 0, true, {}}))}};
+  want_project().retention = RetentionSpec{std::nullopt, {{"always", 0, true, {}}}};
+  EXPECT_THAT(kinds(), IsEmpty());
+  spec_.projects[0].retention->rules.push_back({"latestPushedK", 10, true, {}});
+  auto plan = make_plan(spec_, now_);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->actions[1].body["trigger"]["settings"]["cron"], "0 0 1 * * *");
+  spec_.projects[0].retention->schedule = "";
+  plan = make_plan(spec_, now_);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->actions[1].body["trigger"]["settings"]["cron"], "");
 }
 
 TEST_F(HarborPlan, ASecretWeHaveIsWrittenAnewNotRefreshed) {

@@ -1,7 +1,6 @@
 #include "airgap-bundle/harbor/secrets.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 
 #include "core/digest.hpp"
 #include "core/json.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::harbor {
 namespace {
@@ -19,7 +19,8 @@ constexpr std::string_view url_key = "dev.bedplate.harbor-url";
 constexpr std::string_view robot_key = "dev.bedplate.harbor-robot";
 constexpr std::string_view id_key = "dev.bedplate.harbor-robot-id";
 constexpr std::string_view data_key = ".dockerconfigjson";
-constexpr std::string_view record_name = ".given.json";
+/// Not *.json: `kubectl apply -f` takes all of those in a folder.
+constexpr std::string_view record_name = ".given";
 
 bool readable_by_owner_only(const fs::path& path) {
   struct stat found{};
@@ -69,10 +70,10 @@ std::optional<HeldSecret> parse_manifest(const std::string& text) {
   out.text = text;
   out.url = json_string_or(annotations, url_key, "");
   const auto id = json_string_or(annotations, id_key, "");
-  const auto* end = id.data() + id.size();
-  const auto parsed = std::from_chars(id.data(), end, out.robot);
+  const auto robot = parse_unsigned<std::uint32_t>(id);
   const auto config = base64_decode(json_string_or(at(items.front(), "data"), data_key, ""));
-  if (id.empty() || parsed.ptr != end || !config) return std::nullopt;
+  if (!robot || !config) return std::nullopt;
+  out.robot = *robot;
   const auto logins = parse_json(*config, "manifest");
   if (!logins || !at(*logins, "auths").is_object() || at(*logins, "auths").empty()) {
     return std::nullopt;
@@ -94,7 +95,7 @@ Result<std::map<std::string, HeldSecret>> SecretFolder::read() const {
   std::error_code code;
   if (!fs::exists(path_, code)) return out;
   for (fs::directory_iterator it(path_, code), end; !code && it != end; it.increment(code)) {
-    if (it->path().extension() != ".json" || it->path().filename() == record_name) continue;
+    if (it->path().extension() != ".json") continue;
     BP_TRY(const auto text, read_file(it->path(), 1U << 20));
     auto held = parse_manifest(text);
     if (!held) continue;
@@ -118,12 +119,13 @@ Result<void> SecretFolder::write(const std::string& key, const std::string& text
   return write_file_atomic(path, text, 0600);
 }
 
-Result<void> SecretFolder::remove(const std::string& key) const {
+Result<void> SecretFolder::remove(const std::string& key, const std::string& url) const {
   const auto path = path_ / (key + ".json");
   std::error_code code;
   if (!fs::exists(path, code)) return {};
   BP_TRY(const auto before, read_file(path, 1U << 20));
-  if (!parse_manifest(before)) return {};
+  const auto held = parse_manifest(before);
+  if (!held || held->url != url) return {};
   fs::remove(path, code);
   if (code) return fail(system_error(code.value(), "remove " + path.string()));
   return sync_path(path_);

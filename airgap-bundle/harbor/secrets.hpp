@@ -44,8 +44,8 @@ class SecretFolder {
   /// By RobotSpec::key(). A missing folder is empty; files that are not ours are passed over.
   Result<std::map<std::string, HeldSecret>> read() const;
   Result<void> write(const std::string& key, const std::string& text) const;
-  /// Only a file of ours; a missing one is fine.
-  Result<void> remove(const std::string& key) const;
+  /// Only a file of ours for the Harbor at `url`; a missing one is fine.
+  Result<void> remove(const std::string& key, const std::string& url) const;
 
   /// Whether this secret was the last one that was given to Harbor for `what`. Harbor does not
   /// tell; a keyed digest in the folder remembers.

@@ -84,7 +84,7 @@ TEST_F(HarborSecrets, FilesThatAreNotOursAreNeitherReadNorReplacedNorRemoved) {
     const auto written = folder_.write("pull", text());
     ASSERT_FALSE(written) << content;
     EXPECT_EQ(written.error().kind, ErrorKind::conflict);
-    ASSERT_TRUE(folder_.remove("pull"));
+    ASSERT_TRUE(folder_.remove("pull", spec_.url));
     EXPECT_EQ(*read_file(folder_.path() / "pull.json"), content);
   }
 }
@@ -94,9 +94,11 @@ TEST_F(HarborSecrets, OursIsReplacedAndRemoved) {
   ASSERT_TRUE(folder_.write("pull", text()));
   ASSERT_TRUE(folder_.write("pull", text("Another1")));
   EXPECT_EQ(folder_.read()->at("pull").secret, "Another1");
-  ASSERT_TRUE(folder_.remove("pull"));
+  ASSERT_TRUE(folder_.remove("pull", "https://another.example"));
+  EXPECT_TRUE(fs::exists(folder_.path() / "pull.json")) << "the robot is of another Harbor";
+  ASSERT_TRUE(folder_.remove("pull", spec_.url));
   EXPECT_FALSE(fs::exists(folder_.path() / "pull.json"));
-  EXPECT_TRUE(folder_.remove("pull")) << "twice";
+  EXPECT_TRUE(folder_.remove("pull", spec_.url)) << "twice";
 }
 
 TEST_F(HarborSecrets, OneAtATime) {

@@ -121,8 +121,10 @@ RetentionSpec parse_retention(const YamlNode& node) {
   RetentionSpec out;
   node.expect_map({"schedule", "rules"});
   if (!node.is_map()) return out;
-  out.schedule = node["schedule"].string(false);
-  check_schedule(node["schedule"], out.schedule);
+  if (node["schedule"].present()) {
+    out.schedule = node["schedule"].string(false);
+    check_schedule(node["schedule"], *out.schedule);
+  }
   for (const auto& item : node["rules"].list()) out.rules.push_back(parse_retention_rule(item));
   if (out.rules.size() > most_rules) {
     node["rules"].finding(fmt::format("Harbor takes {} rules at most", most_rules));

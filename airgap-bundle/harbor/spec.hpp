@@ -29,7 +29,8 @@ struct RetentionRule {
 };
 
 struct RetentionSpec {
-  std::string schedule;  ///< cron with seconds ("0 0 2 * * *"), empty: only by hand
+  /// Cron with seconds ("0 0 2 * * *"); empty: only by hand; none: as it is.
+  std::optional<std::string> schedule;
   std::vector<RetentionRule> rules;
 };
 

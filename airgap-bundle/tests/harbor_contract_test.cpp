@@ -43,6 +43,19 @@ TEST_F(HarborContract, ANewHarborBecomesWhatTheDocumentSays) {
   expect_secrets_work();
 }
 
+TEST_F(HarborContract, KubectlCanTakeTheFolder) {
+  applied(spec(whole_document));
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder())) {
+    if (entry.path().extension() != ".json") continue;  // the others kubectl passes over
+    const auto value = read_json(entry.path());
+    ASSERT_TRUE(value) << entry.path();
+    EXPECT_EQ((*value)["kind"], "List") << entry.path();
+    ++files;
+  }
+  EXPECT_EQ(files, 2);
+}
+
 TEST_F(HarborContract, OnceMoreChangesNothing) {
   const auto document = spec(whole_document);
   applied(document);
