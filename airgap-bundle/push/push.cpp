@@ -245,6 +245,14 @@ class Execution {
     if (!manifest.sparse || !oci::is_index(manifest.media_type) || !is_opinion(answer.status)) {
       return fail(*answer.refused);
     }
+    if (manifest.role == Role::content) {
+      auto error = *answer.refused;
+      error.hint =
+          "the index names images for platforms that are not in the bundle, and this registry "
+          "wants "
+          "all of them: list every platform, or use `platform:` for one";
+      return fail(std::move(error));
+    }
     // By digest and by tag it is one index.
     if (std::ranges::find(report.not_possible, manifest.digest) == report.not_possible.end()) {
       report.not_possible.push_back(manifest.digest);

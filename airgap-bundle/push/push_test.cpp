@@ -275,15 +275,18 @@ TEST_F(SparseIndexTest, RefusalIsReportedAndIsNoFailure) {
 }
 
 /// With `platforms:` the name stands for the index itself.
-TEST_F(SparseIndexTest, RefusalOfAnImageThatIsAnIndexIsReportedToo) {
+TEST_F(SparseIndexTest, RefusalOfAnImageThatIsAnIndexIsAFailure) {
   registry_.refuses_sparse = true;
   bundle_.header.images.back() = {"r.example/a:1", index_, index_type, "", {}};
-  const auto outcome = push(bundle_);
-  expect_pushed(outcome);
-  EXPECT_TRUE(registry_.manifest("k8s/a", image_.digest.str()));
-  EXPECT_FALSE(registry_.manifest("k8s/a", "1"));
-  EXPECT_EQ(report_json(*outcome, options_.target)["items"][0]["notPossible"][0]["digest"],
-            index_.str());
+  for (int run = 0; run < 2; ++run) {
+    const auto outcome = push(bundle_);
+    ASSERT_OK(outcome);
+    EXPECT_TRUE(registry_.manifest("k8s/a", image_.digest.str()));
+    EXPECT_FALSE(registry_.manifest("k8s/a", "1")) << "nobody can pull it by its name";
+    EXPECT_EQ(outcome->report.failed, 1U);
+    EXPECT_THAT(report_text(*outcome, options_.target), HasSubstr("failed"));
+    EXPECT_THAT(outcome->report.items[0].errors[0].hint, HasSubstr("list every platform"));
+  }
 }
 
 TEST_F(SparseIndexTest, RefusalOfTheAccountIsAFailure) {
@@ -343,6 +346,32 @@ TEST_F(PushReferrersTest, AreListedUnderATagWhereTheRegistryDoesNot) {
   EXPECT_EQ(listed["size"], sbom_.size);
   EXPECT_EQ(listed["artifactType"], "application/spdx+json");
   EXPECT_EQ(listed["annotations"]["by"], "a test");
+}
+
+TEST_F(PushReferrersTest, WhatAnotherRunWritesOverIsListedAgain) {
+  registry_.lists_referrers = false;
+  bundle_.write(file(), key_);
+  const std::string theirs =
+      R"({"schemaVersion":2,"manifests":[{"digest":"sha256:other","mediaType":"m","size":1}]})";
+  int puts = 0;
+  bool written_over = false;
+  registry_.script = [&](const Request& request) -> std::optional<Reply> {
+    if (!request.path.ends_with(tag_)) return std::nullopt;
+    if (request.method == "PUT") ++puts;
+    if (request.method != "GET" || puts != 1 || written_over) return std::nullopt;
+    // Another run had read the list before ours was there, and writes it now.
+    written_over = true;
+    return Reply{200, {{"Content-Type", index_type}}, theirs};
+  };
+  expect_pushed(push());
+  EXPECT_EQ(puts, 2);
+  registry_.script = [&](const Request& request) -> std::optional<Reply> {
+    if (request.method != "GET" || !request.path.ends_with(tag_)) return std::nullopt;
+    return Reply{200, {{"Content-Type", index_type}}, theirs};
+  };
+  const auto endless = push();
+  ASSERT_OK(endless);
+  EXPECT_EQ(endless->report.failed, 1U);
 }
 
 TEST_F(PushReferrersTest, ListThatAKilledRunDidNotWriteIsWrittenByTheNext) {

@@ -55,12 +55,20 @@ Result<void> list_referrer(registry::Uploader& uploader, const Digest& subject,
   BP_TRY(const auto listed, uploader.lists_referrer(subject, referrer.digest));
   if (listed.value_or(false)) return {};
   const auto tag = referrers_tag(subject);
-  BP_TRY(const auto before, uploader.read_manifest(tag));
-  BP_TRY(const auto after, with_referrer(before, referrer));
-  if (!after) return {};
-  BP_TRY(const auto answer, uploader.push_manifest(tag, std::string(oci::media::index), *after));
-  if (answer.refused) return fail(*answer.refused);
-  return {};
+  // Registries cannot change a tag only if it is as it was: somebody else who lists a referrer at
+  // the same time may write over ours. Then it is not there when we look again.
+  constexpr int most_attempts = 5;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    BP_TRY(const auto before, uploader.read_manifest(tag));
+    BP_TRY(const auto after, with_referrer(before, referrer));
+    if (!after) return {};
+    BP_TRY(const auto answer, uploader.push_manifest(tag, std::string(oci::media::index), *after));
+    if (answer.refused) return fail(*answer.refused);
+  }
+  return fail(
+      ErrorKind::conflict,
+      fmt::format("the list of referrers of {} is written over again and again", subject.str()),
+      "wait until others have pushed, and push again");
 }
 
 }  // namespace bedplate::push

@@ -11,7 +11,6 @@
 namespace bedplate::registry {
 namespace {
 
-constexpr std::uint64_t longest_manifest = 8ULL << 20;
 constexpr std::uint64_t smallest_chunk = 512ULL << 10;
 /// However it goes on between them, a blob that fails so often will not arrive.
 constexpr int most_failures = 100;
@@ -106,7 +105,7 @@ Result<bool> Uploader::has_blob(const Digest& digest, std::uint64_t size) {
 Result<std::optional<std::string>> Uploader::read_manifest(const std::string& reference) {
   auto get = request("GET", session_.base() + "/manifests/" + reference);
   accept_manifests(get);
-  get.response_limit = longest_manifest;
+  get.response_limit = oci::longest_manifest;
   BP_TRY(auto response, session_.send(std::move(get)));
   if (response.status == 404) return std::nullopt;
   if (response.status != 200) return fail(session_.refusal(response, "manifest " + reference));
@@ -335,14 +334,21 @@ Result<BlobOutcome> Uploader::push_blob(const Digest& digest, const FilePart& co
   upload.content = content;
   const auto& repository = session_.repository().repository;
   const auto doing = fmt::format("pushing blob {} to {}", digest.str(), repository);
-  if (!from.empty()) {
+  if (settings_.store != nullptr && content.length > settings_.chunk) {
+    upload.location = settings_.store->find(repository, digest).value_or("");
+    upload.found = !upload.location.empty();
+  }
+  if (!from.empty() && upload.found) {
+    // A registry that does not take it over begins an upload instead; ours is further.
+    if (mount_blob(digest, from)) {
+      settings_.store->forget(repository, digest);
+      return BlobOutcome::mounted;
+    }
+  } else if (!from.empty()) {
     session_.also_read(from);
     BP_TRY_DURING(upload.location, doing, begin(upload, from));
     if (upload.location.empty()) return BlobOutcome::mounted;
     remember(upload);
-  } else if (settings_.store != nullptr && content.length > settings_.chunk) {
-    upload.location = settings_.store->find(repository, digest).value_or("");
-    upload.found = !upload.location.empty();
   }
   BP_TRY_DURING(const auto outcome, doing, run(upload));
   if (settings_.store != nullptr) settings_.store->forget(repository, digest);

@@ -387,6 +387,24 @@ TEST_F(RememberedTest, LargeUploadGoesOnInTheNextRun) {
   EXPECT_TRUE(files().empty()) << "what is done is forgotten";
 }
 
+TEST_F(RememberedTest, LargeUploadGoesOnThoughAnotherRepositoryHasTheBlob) {
+  push_in_part();
+  registry_.mounts = false;
+  open();
+  ASSERT_EQ(push("other"), BlobOutcome::sent);
+  expect_there();
+  EXPECT_EQ(values("PATCH", "content-range")[2].substr(0, 8), "2497152-");
+}
+
+TEST_F(RememberedTest, TakingOverIsBetterThanGoingOn) {
+  push_in_part();
+  registry_.put_blob("other", content_);
+  open();
+  ASSERT_EQ(push("other"), BlobOutcome::mounted);
+  expect_there();
+  EXPECT_TRUE(files().empty());
+}
+
 TEST_F(RememberedTest, UploadThatIsGoneBeginsAnew) {
   store_.keep("team/app", digest_, "http://" + registry_.host() + "/v2/team/app/blobs/uploads/x");
   ASSERT_EQ(push(), BlobOutcome::sent);
