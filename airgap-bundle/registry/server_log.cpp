@@ -1,12 +1,17 @@
 #include "airgap-bundle/registry/server_log.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <climits>
 #include <ctime>
 #include <iterator>
 #include <string_view>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/clock.hpp"
@@ -18,6 +23,7 @@ namespace {
 constexpr std::size_t most_waiting = 4U << 20;
 constexpr std::size_t worth_writing = 64U << 10;
 constexpr std::chrono::seconds longest_wait{1};
+constexpr std::chrono::milliseconds longest_stall{1000};
 constexpr std::size_t most_text = 1024;  ///< of what a client chose itself
 
 /// RFC 8259 section 7. Bytes beyond ASCII are written as if they were Latin-1: a request line may
@@ -120,6 +126,24 @@ void AccessLog::run(const std::stop_token& stop) {
   }
 }
 
+/// A reader that has stopped must not stop us, who serve, reload and end.
+Result<std::size_t> AccessLog::put(std::string_view text) const {
+  struct stat info{};
+  const bool regular = ::fstat(fd_.get(), &info) == 0 && S_ISREG(info.st_mode);
+  std::size_t done = 0;
+  while (done < text.size()) {
+    // A pipe that is ready takes so much without waiting (pipe(7)); files are always ready.
+    const auto part = text.substr(done, regular ? text.size() : PIPE_BUF);
+    pollfd ready{fd_.get(), POLLOUT, 0};
+    const int count = ::poll(&ready, 1, static_cast<int>(longest_stall.count()));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return done;
+    BP_CHECK(write_all(fd_.get(), as_byte_span(part)));
+    done += part.size();
+  }
+  return done;
+}
+
 void AccessLog::write_out() {
   const std::lock_guard file_lock(file_mutex_);
   {
@@ -127,8 +151,17 @@ void AccessLog::write_out() {
     writing_.swap(lines_);
   }
   if (writing_.empty()) return;
-  if (const auto written = write_all(fd_.get(), as_byte_span(writing_)); !written) {
-    log::warning("cannot write the access log, ignoring: {}", written.error().what);
+  if (cut_) writing_.insert(0, 1, '\n');
+  const auto written = put(writing_);
+  if (!written) log::warning("cannot write the access log, ignoring: {}", written.error().what);
+  const auto left = std::string_view(writing_).substr(written.value_or(0));
+  dropped_ += static_cast<std::uint64_t>(std::ranges::count(left, '\n'));
+  if (left.empty()) {
+    cut_ = false;
+  } else if (!written) {
+    cut_ = true;  // nobody knows how far it came
+  } else if (*written > 0) {
+    cut_ = writing_[*written - 1] != '\n';
   }
   writing_.clear();
 }

@@ -19,7 +19,8 @@ namespace bedplate::registry {
 /// One JSON object a line for each request: time, remote, method, path, status, bytes, seconds,
 /// userAgent, and aborted when the answer was not sent whole. Nothing else of what a client sends
 /// is written: no other header, no query. Lines are gathered in memory and written by a thread of
-/// their own, within a second; when that cannot follow, lines are dropped and counted.
+/// their own, within a second; when that cannot follow, or what reads a pipe stops for a second,
+/// lines are dropped and counted.
 class AccessLog {
  public:
   /// `-` is standard output. A file is made with mode 0640 and appended to. ErrorKind::io.
@@ -40,11 +41,13 @@ class AccessLog {
   Result<UniqueFd> open_path() const;
   void run(const std::stop_token& stop);
   void write_out();
+  Result<std::size_t> put(std::string_view text) const;
 
   std::string path_;
   std::mutex file_mutex_;  ///< of `fd_` and `writing_`; taken before `mutex_`
   UniqueFd fd_;
   std::string writing_;
+  bool cut_ = false;  ///< the last line that was written has no end
   std::mutex mutex_;  ///< of `lines_`
   std::condition_variable_any wake_;
   std::string lines_;

@@ -1,9 +1,13 @@
 #include "airgap-bundle/registry/server_metrics.hpp"
 
+#include <array>
 #include <regex>
 #include <sstream>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "airgap-bundle/registry/server_log.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
@@ -98,6 +102,42 @@ TEST(AccessLog, LinesOfManyThreadsAreAllThere) {
     ASSERT_TRUE(parse_json(line, "a line")) << line;
   }
   EXPECT_EQ(count, 2000);
+}
+
+TEST(AccessLog, AReaderThatStopsStopsNobody) {
+  auto folder = TemporaryDirectory::create("bedplate-log");
+  ASSERT_OK(folder);
+  const auto path = (folder->path() / "pipe").string();
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK));
+  auto log = registry::AccessLog::open(path);
+  ASSERT_OK(log);
+  // More than a pipe holds, so that nobody could write it all.
+  for (int i = 0; i < 3000; ++i) (*log)->write(record("GET", "blobs", 200));
+  (*log)->flush();
+  EXPECT_GT((*log)->dropped(), 0U);
+  EXPECT_TRUE((*log)->reopen());
+  std::string text;
+  const auto drain = [&] {
+    std::array<char, 4096> part{};
+    for (ssize_t n = 0; (n = ::read(reader.get(), part.data(), part.size())) > 0;) {
+      text.append(part.data(), static_cast<std::size_t>(n));
+    }
+  };
+  drain();
+  (*log)->write(record("AFTER", "blobs", 200));
+  (*log)->flush();
+  drain();
+  log->reset();  // ends though nobody reads
+  std::istringstream lines(text);
+  int broken = 0;
+  std::string last;
+  for (std::string line; std::getline(lines, line); last = line) {
+    if (!parse_json(line, "a line")) ++broken;
+  }
+  EXPECT_LE(broken, 1) << "the one in the middle of which nobody read on";
+  EXPECT_THAT(last, HasSubstr("AFTER"));
+  EXPECT_TRUE(parse_json(last, "the last line"));
 }
 
 TEST(AccessLog, AFileThatCannotBeMadeIsAnError) {
