@@ -53,6 +53,12 @@ Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t mos
   std::vector<Descriptor> left_out;
   std::set<Digest> seen;
   const auto reserved = reserved_for(most_others + known.size(), name_bytes);
+  if (reserved - preamble_size > largest_header) {
+    return fail(ErrorKind::unsupported,
+                fmt::format("{} blobs are more than the header of a bundle holds",
+                            most_others + known.size()),
+                "make several bundles of it");
+  }
   auto end = tar_block + reserved;
   for (const auto& blob : known) {
     if (!seen.insert(blob.digest).second) continue;

@@ -166,6 +166,14 @@ TEST_F(WriterTest, NothingIsSeenBeforeEverythingIsThere) {
   EXPECT_FALSE(fs::exists(path()));
 }
 
+TEST_F(WriterTest, MoreThanAHeaderHoldsIsRefusedBeforeAnythingIsWritten) {
+  const auto writer = bundle::Writer::create(path(), 300'000);
+  ASSERT_FALSE(writer);
+  EXPECT_EQ(writer.error().kind, ErrorKind::unsupported);
+  EXPECT_FALSE(fs::exists(partial()));
+  EXPECT_TRUE(bundle::Writer::create(path(), 200'000));
+}
+
 TEST_F(WriterTest, OneAtATime) {
   const auto one = create(path());
   ASSERT_OK(one);

@@ -503,7 +503,14 @@ class Creation {
                   {"config", descriptor_json(oci::media::empty, empty)},
                   {"layers", std::move(layers)}};
     if (!annotations.empty()) manifest["annotations"] = annotations;
-    return writer.add(manifest.dump());
+    const auto text = manifest.dump();
+    if (text.size() > oci::longest_manifest) {
+      return fail(ErrorKind::unsupported,
+                  fmt::format("a manifest would have {}, {} are possible",
+                              format_bytes(text.size()), format_bytes(oci::longest_manifest)),
+                  "make several bundles or artifacts of it");
+    }
+    return writer.add(text);
   }
 
   /// Only images are named; artifacts hang off one unnamed manifest, so that an importer that

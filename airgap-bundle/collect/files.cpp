@@ -12,8 +12,10 @@
 #include "airgap-bundle/collect/layer.hpp"
 #include "airgap-bundle/collect/lock.hpp"
 #include "airgap-bundle/collect/spec_nodes.hpp"
+#include "airgap-bundle/oci/media_types.hpp"
 #include "core/file.hpp"
 #include "core/process.hpp"
+#include "core/progress.hpp"
 #include "core/text.hpp"
 
 namespace bedplate::collect {
@@ -151,6 +153,17 @@ Result<std::vector<ArtifactFile>> expand(const FilesSpec& spec, const std::files
   if (twice != out.end()) {
     return fail(ErrorKind::invalid,
                 fmt::format("artifact {} would hold {} twice", spec.name, twice->name));
+  }
+  // The list of the files is a manifest, and no registry or reader takes a longer one.
+  constexpr std::size_t bytes_per_file = 340;  // without its name
+  std::size_t list = 0;
+  for (const auto& file : out) list += bytes_per_file + file.name.size();
+  if (list > oci::longest_manifest) {
+    return fail(ErrorKind::unsupported,
+                fmt::format("artifact {} has {} files, whose list would be longer than the {} that "
+                            "a manifest may have",
+                            spec.name, out.size(), format_bytes(oci::longest_manifest)),
+                "pack the folder into an archive, or make several artifacts of it");
   }
   return out;
 }

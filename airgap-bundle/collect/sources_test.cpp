@@ -144,6 +144,22 @@ TEST_F(SourcesTest, AHostsAuthorityIsTheOneUnderRegistries) {
   EXPECT_FALSE(collect::ArtifactFiles::expand(*spec, folder()));
 }
 
+TEST_F(SourcesTest, MoreFilesThanAListMayHaveAreRefusedBeforeAnythingIsFetched) {
+  collect::FilesSpec spec;
+  spec.name = "docs";
+  spec.files.emplace_back();
+  spec.files.back().path = "many";
+  spec.files.back().to = "docs";
+  for (int i = 0; i < 15'000; ++i) {
+    write(folder() / "many" / (std::string(240, 'x') + std::to_string(i)), "");
+  }
+  const auto found = collect::expand(spec, folder());
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().kind, ErrorKind::unsupported);
+  EXPECT_THAT(found.error().what, HasSubstr("15000 files"));
+  EXPECT_THAT(found.error().hint, HasSubstr("archive"));
+}
+
 TEST_F(SourcesTest, AnotherContentIsRefused) {
   specify(by_url("/tool", "to: bin/tool, digest: '" + Digest::of("other").str() + "'"));
   const auto error = refused();

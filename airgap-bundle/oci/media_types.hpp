@@ -1,8 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace bedplate::oci {
+
+/// Bytes. Twice what the distribution specification asks registries to take.
+inline constexpr std::uint64_t longest_manifest = 8ULL << 20;
 
 /// Media types: OCI image-spec 1.1 (media-types.md), Docker's of distribution's schema 2, and ours.
 namespace media {

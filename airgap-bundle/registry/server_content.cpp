@@ -12,7 +12,6 @@ namespace bedplate::registry {
 namespace {
 
 /// As large as registries let a manifest be (OCI distribution-spec 1.1, "Pushing Manifests").
-constexpr std::uint64_t largest_manifest = 4ULL << 20;
 constexpr std::size_t most_named = 10;
 
 /// What a blob that is no manifest is remembered as.
@@ -159,8 +158,8 @@ Result<const Document*> Content::document(const Blob& blob) const {
 /// Without a media type when the blob is no manifest.
 Result<Document> Content::read(const Blob& blob) const {
   Document out;
-  if (blob.size > largest_manifest) return out;
-  BP_TRY(out.text, blob.reader->blob(blob.digest, largest_manifest));
+  if (blob.size > oci::longest_manifest) return out;
+  BP_TRY(out.text, blob.reader->blob(blob.digest, oci::longest_manifest));
   out.media_type = blob.media_type;
   if (out.media_type.empty()) {
     // Not announced, but perhaps the index that an image was chosen from, or the child of one.
