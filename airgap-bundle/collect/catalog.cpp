@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "airgap-bundle/collect/spec_nodes.hpp"
+#include "airgap-bundle/supply/pattern.hpp"
 #include "core/file.hpp"
 #include "core/yaml.hpp"
 
@@ -160,6 +161,18 @@ Result<BundleSpec> load_spec(const fs::path& file, const fs::path& root) {
   BP_TRY(const auto text, read_file(file, 4U << 20));
   BP_TRY(auto spec, parse_spec(text, file.string()));
   BP_CHECK(expand_catalogs(spec, root));
+  std::vector<Finding> findings;
+  for (const auto& rule : spec.policy) {
+    if (std::ranges::any_of(spec.images, [&](const ImageSpec& image) {
+          return supply::means(rule.images, image.name);
+        })) {
+      continue;
+    }
+    findings.push_back(
+        {spec.file, rule.line, 1, "policy.images",
+         fmt::format("'{}' means none of the images: nothing would be checked", rule.images)});
+  }
+  BP_CHECK(report_findings(findings));
   return spec;
 }
 

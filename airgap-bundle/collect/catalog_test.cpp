@@ -153,6 +153,15 @@ TEST_F(CatalogTest, ARuleAboutSignaturesHoldsForComponentsToo) {
   EXPECT_THAT(text, HasSubstr("docker archive, which carries no signatures"));
 }
 
+TEST_F(CatalogTest, ARuleThatMeansNoImageIsRefused) {
+  specify(
+      "path: manifests, profile: small, components: [keycloak]}\npolicy:\n"
+      "  - {images: 'registry.exmaple/**', keys: [team.pub]");
+  const auto text = problem();
+  EXPECT_THAT(text, HasSubstr("bundle.yaml:7"));
+  EXPECT_THAT(text, HasSubstr("means none of the images"));
+}
+
 TEST_F(CatalogTest, TheSameImageFromTwoSourcesIsRefused) {
   component("keycloak",
             "kind: Component\nname: keycloak\nimages:\n  - {name: "

@@ -31,8 +31,18 @@ bool matches(std::string_view pattern, std::string_view text) {
 }  // namespace
 
 bool means(std::string_view pattern, const oci::Reference& image) {
-  const auto repository = image.registry + "/" + image.repository;
-  return matches(pattern, repository) || matches(pattern, repository + ":" + image.tag);
+  const auto fits = [&](const std::string& repository) {
+    return matches(pattern, repository) || matches(pattern, repository + ":" + image.tag);
+  };
+  if (fits(image.registry + "/" + image.repository)) return true;
+  if (image.registry != "docker.io") return false;
+  // As people write it: Docker Hub has two names, and its own images need no folder.
+  constexpr std::string_view own = "library/";
+  auto name = image.repository;
+  if (fits("index.docker.io/" + name)) return true;
+  if (!name.starts_with(own)) return false;
+  name.erase(0, own.size());
+  return fits("docker.io/" + name) || fits("index.docker.io/" + name);
 }
 
 }  // namespace bedplate::supply

@@ -33,6 +33,19 @@ TEST(Pattern, StarsStandForPartsOfNames) {
   EXPECT_FALSE(supply::means(many + "b", long_one));
 }
 
+TEST(Pattern, DockerHubIsMeantByAllItsNames) {
+  const auto redis = *oci::Reference::parse("docker.io/redis:7");
+  for (const auto* pattern :
+       {"docker.io/redis", "docker.io/library/redis", "index.docker.io/redis:7",
+        "index.docker.io/**", "docker.io/library/*"}) {
+    EXPECT_TRUE(supply::means(pattern, redis)) << pattern;
+  }
+  const auto other = *oci::Reference::parse("docker.io/team/redis:7");
+  EXPECT_TRUE(supply::means("index.docker.io/team/*", other));
+  EXPECT_FALSE(supply::means("docker.io/redis", other));
+  EXPECT_FALSE(supply::means("docker.io/redis", *oci::Reference::parse("r.example/redis:7")));
+}
+
 /// Images in a layout, and a policy for all of them.
 class PolicyTest : public BundleTest {
  protected:
