@@ -95,10 +95,25 @@ Result<UniqueFd> lock_partial(const fs::path& path) {
 
 }  // namespace
 
+PartialFile::Earlier PartialFile::earlier(const fs::path& path, const std::vector<Placed>& blobs) {
+  std::error_code code;
+  const auto size = fs::file_size(partial_of(path), code);
+  const auto state = read_file(state_of(path), longest_state);
+  if (code || size == 0 || !state) return Earlier::nothing;
+  return state->starts_with(describe(blobs)) ? Earlier::same : Earlier::other;
+}
+
+std::uint64_t PartialFile::bytes_here(const fs::path& path, const std::vector<Placed>& blobs) {
+  struct stat info{};
+  if (earlier(path, blobs) != Earlier::same || ::stat(partial_of(path).c_str(), &info) != 0) {
+    return 0;
+  }
+  return static_cast<std::uint64_t>(info.st_blocks) * 512;
+}
+
 Result<PartialFile> PartialFile::open(const fs::path& path, const std::vector<Placed>& blobs) {
   PartialFile file;
   BP_TRY(file.fd_, lock_partial(path));
-  file.path_ = path;  // from here on the files are ours to remove
   const auto folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
   BP_CHECK(remove_abandoned(folder, state_of(path).filename().string() + ".tmp."));
   const auto wanted = describe(blobs);
@@ -118,9 +133,12 @@ Result<PartialFile> PartialFile::open(const fs::path& path, const std::vector<Pl
     BP_CHECK(write_file_atomic(state_of(path),
                                wanted + std::string(blobs.size() * sizeof(std::uint64_t), '\0')));
   }
-  BP_CHECK(file.map_state(wanted, blobs.size()));
-  BP_CHECK(file.believe_the_disk(blobs));
-  return file;
+  file.path_ = path;
+  auto ready = file.map_state(wanted, blobs.size());
+  if (ready) ready = file.believe_the_disk(blobs);
+  if (ready) return file;
+  file.path_.clear();  // what is there is worth keeping, though we know nothing of it
+  return fail(std::move(ready).error());
 }
 
 Result<void> PartialFile::map_state(const std::string& state, std::size_t count) {

@@ -28,6 +28,17 @@ struct Placed {
 /// become.
 class PartialFile {
  public:
+  /// What lies beside `path` from an earlier run.
+  enum class Earlier {
+    nothing,
+    same,   ///< of the same blobs at the same places: open() goes on with it
+    other,  ///< of others: open() keeps it aside
+  };
+  static Earlier earlier(const std::filesystem::path& path, const std::vector<Placed>& blobs);
+  /// Bytes on the disk that open() goes on with.
+  static std::uint64_t bytes_here(const std::filesystem::path& path,
+                                  const std::vector<Placed>& blobs);
+
   /// Continues the one beside `path` when it has the same blobs at the same places, else begins a
   /// new one; one with other blobs is kept aside until the new one is finished (leftover()).
   /// ErrorKind::conflict when another process is making the same bundle.

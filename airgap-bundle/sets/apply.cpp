@@ -99,6 +99,14 @@ Result<std::vector<Origin>> find_origins(const Inputs& inputs) {
               "name the bundle that it was made against with --base; it may be repeated");
 }
 
+std::vector<bundle::Placed> places(const bundle::Header& header) {
+  std::vector<bundle::Placed> out;
+  for (const auto& entry : header.entries) {
+    out.push_back({entry.digest, entry.size, entry.offset});
+  }
+  return out;
+}
+
 Result<ApplyPlan> measure(const ApplyOptions& options, const Inputs& inputs,
                           const std::vector<Origin>& origins) {
   ApplyPlan out;
@@ -106,23 +114,12 @@ Result<ApplyPlan> measure(const ApplyOptions& options, const Inputs& inputs,
   for (std::size_t i = 0; i < entries.size(); ++i) {
     (origins[i].file == &inputs.files.front() ? out.from_delta : out.from_bases) += entries[i].size;
   }
-  std::uint64_t written = 0;
-  struct stat info{};
-  if (::stat((options.output.string() + ".partial").c_str(), &info) == 0) {
-    written = static_cast<std::uint64_t>(info.st_blocks) * 512;
-  }
+  const auto written =
+      bundle::PartialFile::bytes_here(options.output, places(inputs.complete.header));
   const auto size = inputs.complete.end;
   BP_TRY(out.space,
          measure_space({{fs::absolute(options.output).parent_path(), size - std::min(size, written),
                          size, options.output.string()}}));
-  return out;
-}
-
-std::vector<bundle::Placed> places(const bundle::Header& header) {
-  std::vector<bundle::Placed> out;
-  for (const auto& entry : header.entries) {
-    out.push_back({entry.digest, entry.size, entry.offset});
-  }
   return out;
 }
 
@@ -166,7 +163,7 @@ Result<bundle::SignedHeader> run(const ApplyOptions& options, std::span<const Pu
                                  Progress* progress) {
   BP_TRY(const auto inputs, open_inputs(options, trusted));
   if (const auto there = bundle::Reader::open(options.output, trusted);
-      there && there->digest() == inputs.complete.digest) {
+      there && there->digest() == inputs.complete.digest && there->verify(progress)) {
     return inputs.complete;
   }
   BP_TRY(const auto origins, find_origins(inputs));

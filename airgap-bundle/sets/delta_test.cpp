@@ -173,6 +173,14 @@ TEST_F(DeltaTest, TheResultMayReplaceItsBase) {
   ASSERT_OK(sets::apply({delta(), {old_bundle()}, old_bundle()}, keys(), nullptr));
 }
 
+TEST_F(DeltaTest, AResultThatWasDamagedIsMadeAgain) {
+  ASSERT_OK(diff());
+  ASSERT_OK(apply({old_bundle()}));
+  flip(result(), fs::file_size(result()) / 2);
+  ASSERT_OK(apply({old_bundle()}));
+  expect_result();
+}
+
 TEST_F(DeltaTest, AnApplyThatWasKilledAnywhereGoesOn) {
   ASSERT_OK(diff());
   const auto total = fs::file_size(new_bundle());

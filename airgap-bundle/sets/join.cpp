@@ -21,13 +21,19 @@ fs::path folder_of(const fs::path& file) {
   return fs::absolute(file).parent_path();
 }
 
-Result<std::vector<SpaceUse>> measure(const JoinOptions& options,
-                                      const bundle::PartLayout& layout) {
-  std::uint64_t written = 0;
-  struct stat info{};
-  if (::stat((options.output.string() + ".partial").c_str(), &info) == 0) {
-    written = static_cast<std::uint64_t>(info.st_blocks) * 512;
+std::vector<bundle::Placed> places(const PartSet& set) {
+  // All parts have the set's digest here: their own are known only when they come.
+  std::vector<bundle::Placed> out;
+  const auto& layout = set.layout();
+  for (std::uint32_t i = 1; i <= layout.count(); ++i) {
+    out.push_back({set.digest(), layout.size(i), layout.offset(i)});
   }
+  return out;
+}
+
+Result<std::vector<SpaceUse>> measure(const JoinOptions& options, const PartSet& set) {
+  const auto& layout = set.layout();
+  const auto written = bundle::PartialFile::bytes_here(options.output, places(set));
   return measure_space({{folder_of(options.output), layout.total - std::min(written, layout.total),
                          layout.total, options.output.string()}});
 }
@@ -36,16 +42,6 @@ class Joining {
  public:
   Joining(const PartSet& set, bundle::PartialFile file, Progress* progress)
       : set_(set), file_(std::move(file)), progress_(progress) {}
-
-  static std::vector<bundle::Placed> places(const PartSet& set) {
-    // All parts have the set's digest here: their own are known only when they come.
-    std::vector<bundle::Placed> out;
-    const auto& layout = set.layout();
-    for (std::uint32_t i = 1; i <= layout.count(); ++i) {
-      out.push_back({set.digest(), layout.size(i), layout.offset(i)});
-    }
-    return out;
-  }
 
   std::uint64_t written() const { return file_.total_written(); }
 
@@ -75,7 +71,13 @@ class Joining {
   Result<bundle::SignedHeader> finish(std::span<const PublicKey> trusted) {
     const auto read = bundle::read_from(file_.fd());
     const auto& layout = set_.layout();
-    BP_TRY(auto header, bundle::read_signed_header(read, layout.total, trusted));
+    auto signed_header = bundle::read_signed_header(read, layout.total, trusted);
+    if (!signed_header) {
+      // The part itself was looked at before: what is here of it has suffered.
+      if (set_.find(1) != nullptr) drop(0, layout.length);
+      return fail(std::move(signed_header).error());
+    }
+    auto& header = *signed_header;
     if (header.digest != set_.digest() || header.end != layout.total) {
       drop(0, layout.length);
       return fail(ErrorKind::corrupt, "part 1 is of another bundle than its header says",
@@ -137,12 +139,20 @@ Result<bundle::SignedHeader> run(const JoinOptions& options, std::span<const Pub
   // The signature first, when it is here: what is not trusted is not copied.
   if (set.find(1) != nullptr) BP_CHECK(set.header(trusted));
   if (auto there = bundle::Reader::open(options.output, trusted);
-      there && there->digest() == set.digest()) {
+      there && there->digest() == set.digest() && there->verify(progress)) {
     return bundle::read_signed_header(bundle::read_from(there->fd()), there->file_size(), trusted);
   }
-  BP_TRY(const auto space, measure(options, set.layout()));
+  if (bundle::PartialFile::earlier(options.output, places(set)) ==
+      bundle::PartialFile::Earlier::other) {
+    // A wrong disc must not cost what the right ones have brought.
+    return fail(ErrorKind::conflict,
+                fmt::format("{}.partial holds parts of another set", options.output.string()),
+                "put in the disc of that set; or name another file with -o, or remove it and "
+                "its .state");
+  }
+  BP_TRY(const auto space, measure(options, set));
   BP_CHECK(require_space(space));
-  BP_TRY(auto file, bundle::PartialFile::open(options.output, Joining::places(set)));
+  BP_TRY(auto file, bundle::PartialFile::open(options.output, places(set)));
   if (::ftruncate(file.fd(), static_cast<off_t>(set.layout().total)) != 0) {
     return fail(system_error(errno, "cannot set the bundle's length"));
   }
@@ -170,7 +180,7 @@ Result<bundle::SignedHeader> run(const JoinOptions& options, std::span<const Pub
 
 Result<std::vector<SpaceUse>> plan_join(const JoinOptions& options) {
   BP_TRY(const auto set, PartSet::open(options.parts));
-  return measure(options, set.layout());
+  return measure(options, set);
 }
 
 Result<bundle::SignedHeader> join(const JoinOptions& options, std::span<const PublicKey> trusted,

@@ -106,6 +106,38 @@ TEST_F(PartSetTest, JoinedAlreadyNothingIsDone) {
   EXPECT_EQ(before.st_ino, after.st_ino);
 }
 
+TEST_F(PartSetTest, WhatWasJoinedAndThenDamagedIsMadeAgain) {
+  const auto parts = split();
+  ASSERT_OK(join(parts));
+  flip(joined(), fs::file_size(joined()) / 2);
+  expect_error(join({parts[1]}), ErrorKind::not_found, "still needed");
+  ASSERT_OK(join(parts));
+  expect_joined();
+}
+
+TEST_F(PartSetTest, AWrongDiscDoesNotCostWhatTheRightOnesBrought) {
+  const auto parts = split();
+  expect_error(join({parts[0], parts[1]}), ErrorKind::not_found, "still needed");
+  auto other = options();
+  other.part_size = 120'000;
+  other.to = folder() / "other";
+  const auto plan = sets::split(other, keys(), nullptr);
+  ASSERT_OK(plan);
+  const auto wrong = other.to / sets::part_name("site.bundle", 2, plan->layout.count());
+  for (int i = 0; i < 3; ++i) expect_error(join({wrong}), ErrorKind::conflict, "another set");
+  ASSERT_OK(join({parts.begin() + 2, parts.end()}));
+  expect_joined();
+}
+
+TEST_F(PartSetTest, AFirstPartThatSufferedHereIsCopiedAgain) {
+  const auto parts = split();
+  expect_error(join({parts[0], parts[1]}), ErrorKind::not_found, "still needed");
+  flip(partial(), 600);  // in the header
+  EXPECT_FALSE(join(parts));
+  ASSERT_OK(join(parts));
+  expect_joined();
+}
+
 TEST_F(PartSetTest, HeaderIsReadFromPartOneAlone) {
   const auto parts = split();
   const auto header = sets::read_any_header({parts[0]}, keys());
