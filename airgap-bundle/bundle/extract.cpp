@@ -202,6 +202,33 @@ class Staging {
   std::vector<std::pair<std::filesystem::path, std::filesystem::path>> files_;
 };
 
+/// What would stop the files from getting their names is said before the first one has its own. A
+/// link to another folder would lead out of `to`.
+Result<void> check_targets(const std::vector<const FileLayer*>& layers,
+                           const std::filesystem::path& to) {
+  namespace fs = std::filesystem;
+  const auto taken = [](const fs::path& path, const char* by) {
+    return fail(ErrorKind::conflict, fmt::format("{} is {}", path.string(), by),
+                "move it away, or extract into another folder");
+  };
+  std::set<fs::path> seen;
+  for (const auto* layer : layers) {
+    std::error_code code;
+    if (fs::symlink_status(to / layer->path, code).type() == fs::file_type::directory) {
+      return taken(to / layer->path, "a folder, where a file is to be");
+    }
+    for (auto parent = fs::path(layer->path).parent_path(); !parent.empty();
+         parent = parent.parent_path()) {
+      if (!seen.insert(parent).second) break;
+      const auto type = fs::symlink_status(to / parent, code).type();
+      if (type == fs::file_type::directory || type == fs::file_type::not_found) continue;
+      return taken(to / parent, type == fs::file_type::symlink ? "a link, where a folder is to be"
+                                                               : "no folder, where one is to be");
+    }
+  }
+  return {};
+}
+
 Result<void> write_layers(const Reader& reader, const std::vector<const FileLayer*>& layers,
                           const std::filesystem::path& to, Progress* progress) {
   if (layers.empty()) return {};
@@ -213,6 +240,7 @@ Result<void> write_layers(const Reader& reader, const std::vector<const FileLaye
   }
   BP_TRY(const auto space, measure_space({{to, sum, largest, "files"}}));
   BP_CHECK(require_space(space));
+  BP_CHECK(check_targets(layers, to));
   BP_TRY(auto staging, Staging::create(to));
   for (const auto* layer : layers) {
     BP_CHECK_DURING(fmt::format("writing {}", (to / layer->path).string()),

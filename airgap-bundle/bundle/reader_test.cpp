@@ -209,6 +209,30 @@ TEST_F(ReaderTest, ExtractOfADamagedBlobLeavesNoFile) {
   EXPECT_FALSE(fs::exists(folder() / "out/opt/bin/kubelet"));
 }
 
+TEST_F(ReaderTest, ExtractLeavesAllAsItWasWhenSomethingIsInTheWay) {
+  const auto to = folder() / "out";
+  const auto elsewhere = folder() / "elsewhere";
+  fs::create_directories(elsewhere);
+  const auto refused = [&](const std::string& text) {
+    const auto extracted = open(file())->extract("tools", to, nullptr);
+    ASSERT_FALSE(extracted) << text;
+    EXPECT_EQ(extracted.error().kind, ErrorKind::conflict);
+    EXPECT_THAT(extracted.error().what, testing::HasSubstr(text));
+    EXPECT_TRUE(fs::is_empty(elsewhere));
+  };
+  fs::create_directories(to / "opt/readme");
+  refused("opt/readme is a folder");
+  EXPECT_FALSE(fs::exists(to / "opt/bin"));
+  fs::remove_all(to);
+  fs::create_directories(to);
+  write(to / "opt", "a file");
+  refused("opt is no folder");
+  EXPECT_EQ(*read_file(to / "opt"), "a file");
+  fs::remove(to / "opt");
+  fs::create_directory_symlink(elsewhere, to / "opt");
+  refused("opt is a link");
+}
+
 TEST_F(ReaderTest, ExtractOfSomethingElseIsNotFound) {
   EXPECT_EQ(open(file())->extract("other", folder() / "out", nullptr).error().kind,
             ErrorKind::not_found);
