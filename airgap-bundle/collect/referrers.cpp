@@ -25,6 +25,10 @@ struct Candidate {
   bool says_subject = false;  ///< its manifest must name the subject itself
 };
 
+/// Of one image, in memory at a time: anybody who may push there can attach more.
+constexpr std::size_t most_referrers = 1000;
+constexpr std::uint64_t most_bytes = 32ULL << 20;
+
 std::string tag_of(const Digest& digest) {
   return "sha256-" + digest.hex();
 }
@@ -102,7 +106,15 @@ class Search {
   /// `all_needed`: what is not there, or cannot be carried, is an error and not a note.
   Result<Referrers> read(bool all_needed) {
     Referrers out;
+    std::uint64_t bytes = 0;
     for (auto& [same, candidate] : candidates_) {
+      bytes += candidate.text ? candidate.text->size() : candidate.descriptor.size;
+      if (candidates_.size() > most_referrers || bytes > most_bytes) {
+        return fail(ErrorKind::unsupported,
+                    fmt::format("{} refer to it: at most {} with {} together are carried",
+                                candidates_.size(), most_referrers, format_bytes(most_bytes)),
+                    "`referrers: none` at the image does without them");
+      }
       const auto& digest = candidate.key.digest;
       auto read = read_one(candidate);
       if (read) {
@@ -201,10 +213,18 @@ std::vector<Referrer> carried(const std::vector<Referrer>& all, ReferrerMode mod
 Result<std::vector<supply::SignedDocument>> signed_documents(ImageStore& store,
                                                              const std::vector<Referrer>& all) {
   std::vector<supply::SignedDocument> out;
+  std::uint64_t bytes = 0;
   for (const auto& referrer : all) {
     const auto& tag = referrer.key.tag;
     for (const auto& blob : referrer.blobs) {
       if (!supply::is_signed_document(blob.media_type)) continue;
+      bytes += blob.size;
+      if (bytes > most_bytes) {
+        return fail(ErrorKind::unsupported,
+                    fmt::format("its signatures and attestations have more than {}",
+                                format_bytes(most_bytes)),
+                    "ask whoever signs it to remove what is old");
+      }
       supply::SignedDocument document{
           tag.empty() ? referrer.key.digest.str() : tag, blob.media_type, {}, {}};
       BP_TRY_DURING(document.content, "reading the signature " + document.where,

@@ -76,6 +76,50 @@ class ReferrersTest : public BundleTest {
   Notes notes_;
 };
 
+/// Whoever may push into a repository can attach what he likes.
+class CrowdedStore final : public collect::ImageStore {
+ public:
+  CrowdedStore(std::size_t count, std::uint64_t size) : count_(count), size_(size) {}
+  Result<collect::Document> root() override { return fail(ErrorKind::internal, "not asked for"); }
+  Result<std::string> manifest(const oci::Descriptor&) override {
+    ++read;
+    return fail(ErrorKind::not_found, "gone");
+  }
+  Result<void> blob(const oci::Descriptor&, std::uint64_t, const bundle::Writer::Sink&) override {
+    return fail(ErrorKind::internal, "not asked for");
+  }
+  Result<std::vector<oci::Descriptor>> referrers(const Digest&) override {
+    std::vector<oci::Descriptor> out(count_);
+    for (std::size_t i = 0; i < count_; ++i) {
+      out[i].digest = Digest::of(std::to_string(i));
+      out[i].size = size_;
+    }
+    return out;
+  }
+  Result<std::optional<collect::Document>> tagged(const std::string&) override {
+    return std::nullopt;
+  }
+  std::size_t read = 0;
+
+ private:
+  std::size_t count_;
+  std::uint64_t size_;
+};
+
+TEST(CrowdedReferrers, MoreThanMemoryIsForIsRefused) {
+  const collect::Subjects subjects{{Digest::of(std::string_view("image"))}, {}};
+  CrowdedStore some(100, 1000);
+  EXPECT_TRUE(collect::find_referrers(some, subjects));
+  for (auto [count, size] : {std::pair(1001UL, 1000UL), std::pair(5UL, 8UL << 20U)}) {
+    CrowdedStore store(count, size);
+    const auto found = collect::find_referrers(store, subjects);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().kind, ErrorKind::unsupported);
+    EXPECT_THAT(found.error().hint, HasSubstr("referrers: none"));
+    EXPECT_LT(store.read, 5U);
+  }
+}
+
 TEST_F(ReferrersTest, AllThatReferToManifestAndIndexAreCarried) {
   create(file());
   const auto reader = open(file());
