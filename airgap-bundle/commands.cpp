@@ -50,11 +50,11 @@ Result<int> prove(const BundleOptions& options, bool json) {
   if (!options.report.empty()) {
     BP_CHECK(write_file_atomic(options.report, report.dump(2) + "\n"));
   }
-  if (json) {
+  if (json) {  // one document, as for every command
     fmt::print("{}\n", report.dump());
-  } else {
-    print_proof(proof);
+    return proof.closed() ? 0 : exit_code(ErrorKind::not_found);
   }
+  print_proof(proof);
   if (proof.closed()) return 0;
   return fail(ErrorKind::not_found,
               fmt::format("{} images are asked for and are not in the bundle:\n{}",

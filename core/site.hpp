@@ -98,6 +98,9 @@ struct SiteSecrets {
   std::map<std::string, std::string> enrolment;  ///< node name → 32 raw bytes
 };
 
+/// ErrorKind::untrusted when the group or others may read it: it holds private keys.
+Result<void> refuse_readable_by_others(const std::filesystem::path& path);
+
 /// ErrorKind::untrusted when others may read the file.
 Result<SiteSecrets> read_secrets(const std::filesystem::path& path);
 

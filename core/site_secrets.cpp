@@ -30,21 +30,6 @@ Result<std::map<std::string, std::string>> enrolment_from(const Json& object) {
   return out;
 }
 
-Result<void> refuse_readable_by_others(const std::filesystem::path& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) {
-    return fail(system_error(errno, "cannot read " + path.string()));
-  }
-  if ((info.st_mode & 077U) != 0) {
-    return fail(
-        ErrorKind::untrusted,
-        fmt::format("{} holds private keys and can be read by others (mode {:04o})", path.string(),
-                    info.st_mode & 07777U),
-        fmt::format("chmod 600 {}; if others may have read it, make new keys", path.string()));
-  }
-  return {};
-}
-
 Result<SiteSecrets> parse_secrets(const Json& object) {
   SiteSecrets out;
   const auto root = object.is_object() ? object.value("siteRoot", Json::object()) : Json();
@@ -110,6 +95,21 @@ Result<void> match_or_fill(std::vector<PublicKey>& named, const std::string& pri
 }
 
 }  // namespace
+
+Result<void> refuse_readable_by_others(const std::filesystem::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) {
+    return fail(system_error(errno, "cannot read " + path.string()));
+  }
+  if ((info.st_mode & 077U) != 0) {
+    return fail(
+        ErrorKind::untrusted,
+        fmt::format("{} holds private keys and can be read by others (mode {:04o})", path.string(),
+                    info.st_mode & 07777U),
+        fmt::format("chmod 600 {}; if others may have read it, make new keys", path.string()));
+  }
+  return {};
+}
 
 Result<SiteSecrets> read_secrets(const std::filesystem::path& path) {
   BP_CHECK(refuse_readable_by_others(path));

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 
 #include "airgap-bundle/bundle/writer.hpp"
+#include "airgap-bundle/supply/sbom.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
 #include "core/json.hpp"
 
@@ -74,6 +75,7 @@ class HostileBundleTest : public BundleTest {
                                   : Result<void>(std::unexpected(opened.error()));
     ASSERT_FALSE(extracted) << what;
     EXPECT_EQ(extracted.error().kind, kind) << what << ": " << extracted.error().render();
+    if (opened) (void)supply::spdx_document(*opened);  // it does not throw
     EXPECT_TRUE(fs::is_empty(out())) << what;
   }
 };

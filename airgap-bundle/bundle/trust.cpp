@@ -9,7 +9,10 @@ namespace bedplate::bundle {
 
 Result<PrivateKey> read_signing_key(const std::string& path) {
   BP_TRY(const auto text, read_file(path, 1U << 20));
-  if (text.find("-----BEGIN") == 0) return PrivateKey::from_pem(text);
+  if (text.find("-----BEGIN") == 0) {
+    BP_CHECK(refuse_readable_by_others(path));
+    return PrivateKey::from_pem(text);
+  }
   BP_TRY(const auto secrets, read_secrets(path));
   return PrivateKey::from_pem(secrets.bundle_key);
 }

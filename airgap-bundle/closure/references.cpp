@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <regex>
 #include <set>
 #include <unordered_set>
 
@@ -79,9 +78,12 @@ bool is_of_container(std::string_view kind, const std::string& path) {
   static constexpr std::array<std::string_view, 9> kinds{
       "Pod", "PodTemplate", "Deployment",           "DaemonSet", "StatefulSet", "ReplicaSet",
       "Job", "CronJob",     "ReplicationController"};
-  static const std::regex field(
-      R"((.*\.)?(spec|template)\.(init|ephemeral)?[cC]ontainers\[\d+\]\.image)");
-  return std::ranges::find(kinds, kind) != kinds.end() && std::regex_match(path, field);
+  constexpr std::string_view field = "].image";
+  if (std::ranges::find(kinds, kind) == kinds.end() || !path.ends_with(field)) return false;
+  auto list = std::string_view(path).substr(0, path.size() - field.size());
+  list = list.substr(0, list.find_last_not_of("0123456789") + 1);
+  return list.ends_with("spec.containers[") || list.ends_with("spec.initContainers[") ||
+         list.ends_with("spec.ephemeralContainers[");
 }
 
 /// Whether YAML or JSON that is kept in a text could name an image. Looking first saves reading

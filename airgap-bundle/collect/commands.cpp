@@ -18,6 +18,7 @@
 #include "core/file.hpp"
 #include "core/json.hpp"
 #include "core/progress.hpp"
+#include "core/size.hpp"
 
 namespace bedplate {
 namespace {
@@ -110,6 +111,10 @@ Result<int> create(const CollectOptions& options, bool json) {
   BP_TRY(const auto spec, collect::load_spec(options.spec, root_of(options)));
   BP_TRY_DURING(const auto key, "reading the signing key", bundle::read_signing_key(options.key));
   BP_TRY(auto how, create_options(options));
+  if (!options.split.empty()) {
+    if (auto size = parse_medium_size(options.split); !size) return fail(std::move(size).error());
+  }
+  BP_CHECK(refuse_same(options.output, options.have.have));
   SystemProcessRunner runner;
   how.runner = &runner;
   BP_TRY(how.have, read_have(options.have, key));

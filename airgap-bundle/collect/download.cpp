@@ -237,11 +237,12 @@ class Downloads::Transfer {
     } else if (length) {
       whole_ = written_ + *length;
     }
-    if (length && what_.size && written_ + *length != *what_.size) {
+    if (whole_ && what_.size && *whole_ != *what_.size) {
       clean_retry_ = earlier_ > 0;
       return fail(ErrorKind::corrupt, fmt::format("{} has {} bytes, {} were expected", what_.url,
-                                                  written_ + *length, *what_.size));
+                                                  *whole_, *what_.size));
     }
+    if (!whole_) whole_ = what_.size;
     BP_CHECK(owner_.check_room(length.value_or(0), what_.url));
     return save();
   }

@@ -229,13 +229,19 @@ TEST_F(DownloadTest, APartOfAnotherVersionIsNotPatchedIn) {
 }
 
 TEST_F(DownloadTest, AnAnswerWithLessThanWasAskedForIsNotTheFile) {
-  http_.next(cut(70'000));
-  auto piece = rest(70'000);
-  piece.body.resize(30'000);
-  http_.next(piece);
-  http_.next(rest(100'000));
-  expect_content(get(), content_);
-  EXPECT_EQ(http_.range(2), "bytes=100000-");
+  for (const bool size_is_known : {false, true}) {
+    http_ = FakeHttp();
+    if (size_is_known) expect_digest();
+    fs::remove_all(cache());
+    http_.next(cut(70'000));
+    auto piece = rest(70'000);
+    piece.body.resize(30'000);
+    piece.headers["content-length"] = "30000";
+    http_.next(piece);
+    http_.next(rest(100'000));
+    expect_content(get(), content_);
+    EXPECT_EQ(http_.range(2), "bytes=100000-");
+  }
 }
 
 TEST_F(DownloadTest, OnlyWhoSaysThatThereIsNoSuchFileIsBelievedBeforeItIsFetched) {

@@ -119,6 +119,8 @@ Result<int> diff(const SetOptions& options, bool json) {
   sets::DiffOptions how;
   how.bundle = options.bundle;
   how.output = options.output;
+  BP_CHECK(refuse_same(options.output, {options.bundle}));
+  BP_CHECK(refuse_same(options.output, options.have.have));
   BP_TRY(how.have, read_have(options.have, key));
   BP_TRY(const auto plan, sets::plan_diff(how, keys));
   const Json said{{"here", plan.here}, {"elsewhere", plan.elsewhere}};
@@ -287,6 +289,17 @@ Result<std::vector<PublicKey>> trusted_with(const std::vector<std::string>& trus
 Result<bundle::BlobSizes> read_have(const HaveOptions& options, const PrivateKey& key) {
   BP_TRY(const auto keys, trusted_with(options.trust, key));
   return sets::read_have(options.have, keys, options.unsigned_inventory);
+}
+
+Result<void> refuse_same(const std::string& output, const std::vector<std::string>& inputs) {
+  for (const auto& input : inputs) {
+    std::error_code code;
+    if (!std::filesystem::equivalent(output, input, code)) continue;
+    return fail(ErrorKind::usage,
+                fmt::format("{} would be replaced by what is made out of it", input),
+                "name another file with -o");
+  }
+  return {};
 }
 
 Result<void> move_into_parts(const std::filesystem::path& bundle, const std::string& part_size,

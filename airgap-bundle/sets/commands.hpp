@@ -30,6 +30,9 @@ Result<std::vector<PublicKey>> trusted_with(const std::vector<std::string>& trus
                                             const PrivateKey& key);
 Result<bundle::BlobSizes> read_have(const HaveOptions& options, const PrivateKey& key);
 
+/// ErrorKind::usage when the output would take the place of a file that it is made out of.
+Result<void> refuse_same(const std::string& output, const std::vector<std::string>& inputs);
+
 /// Cuts a bundle that was just made into parts that replace it.
 Result<void> move_into_parts(const std::filesystem::path& bundle, const std::string& part_size,
                              const PrivateKey& key);

@@ -10,7 +10,7 @@
 namespace bedplate::sets {
 namespace {
 
-constexpr std::uint64_t largest_inventory = 256ULL << 20;
+constexpr std::uint64_t largest_inventory = 32ULL << 20;  ///< of 200,000 blobs
 
 Result<void> parse_blobs(const Json& list, Inventory& out) {
   for (const auto& item : list) {

@@ -123,6 +123,7 @@ Result<int> add_image(const AddOptions& options, bool json) {
   collect::CreateOptions how;
   how.root = ".";
   how.output = options.output;
+  BP_CHECK(refuse_same(options.output, options.have.have));
   BP_TRY(how.created_at, creation_time(options.created));
   BP_TRY(how.have, read_have(options.have, key));
   SystemProcessRunner runner;

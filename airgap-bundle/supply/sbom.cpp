@@ -187,8 +187,16 @@ class Document {
     BP_TRY(const auto text, reader_.blob(artifact.digest));
     BP_TRY(const auto manifest, parse_json(text, "the artifact's manifest"));
     int number = 0;
-    for (const auto& layer : manifest.value("layers", Json::array())) {
-      const auto annotations = layer.value("annotations", Json::object());
+    static const Json none = Json::array();
+    const auto child = [](const Json& object, const char* key) -> const Json& {
+      return object.is_object() && object.contains(key) ? object[key] : none;
+    };
+    if (!manifest.is_object()) {
+      return fail(ErrorKind::corrupt,
+                  "the manifest of artifact " + artifact.name + " is no object");
+    }
+    for (const auto& layer : child(manifest, "layers")) {
+      const auto& annotations = child(layer, "annotations");
       const auto file_id = fmt::format("{}-File-{}", id, ++number);
       auto file = package(file_id, json_string_or(annotations, oci::annotation::title, "unnamed"),
                           "", "FILE");
