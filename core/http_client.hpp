@@ -61,8 +61,8 @@ struct HttpRequest {
   std::function<Result<void>(const HttpResponse& head)> on_head;
 };
 
-/// The seam for HTTP. Redirects are followed up to 5 times; Authorization and client certificate are
-/// never shown to another host. A status of 400 and more is a response, not an error.
+/// The seam for HTTP. Redirects are followed up to 5 times; Authorization and client certificate
+/// are never shown to another host. A status of 400 and more is a response, not an error.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
