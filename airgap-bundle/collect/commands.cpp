@@ -113,6 +113,7 @@ Result<int> create(const CollectOptions& options, bool json) {
   BP_TRY(auto how, create_options(options));
   if (!options.split.empty()) {
     if (auto size = parse_medium_size(options.split); !size) return fail(std::move(size).error());
+    BP_CHECK(refuse_half_moved(options.output, options.split, key));
   }
   BP_CHECK(refuse_same(options.output, options.have.have));
   SystemProcessRunner runner;
@@ -215,7 +216,8 @@ void add_create(CLI::App& bundle, const Options& options, Invocation& invocation
   command->add_flag("--dry-run", options->dry_run,
                     "Ask every source, print what will be needed, write nothing");
   command->footer(
-      "Interrupted and called again, it goes on where it was.\n"
+      "Interrupted and called again, it goes on where it was; while parts are made, `bundle split "
+      "--move` does.\n"
       "Example:\n  bedplate bundle create -f bundle.yaml -o site.bundle --key "
       "site.secrets");
   command->callback([options, &invocation] {

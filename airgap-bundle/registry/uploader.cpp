@@ -129,7 +129,7 @@ Result<std::optional<Digest>> Uploader::find_manifest(const std::string& referen
 Result<std::optional<bool>> Uploader::lists_referrer(const Digest& subject,
                                                      const Digest& referrer) {
   auto get = request("GET", session_.base() + "/referrers/" + subject.str());
-  get.response_limit = longest_manifest;
+  get.response_limit = oci::longest_manifest;
   BP_TRY(const auto response, session_.send(std::move(get)));
   if (response.status != 200) return std::nullopt;
   const auto value = parse_json(response.body, "referrers");

@@ -3,14 +3,17 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 
+#include "airgap-bundle/bundle/content.hpp"
 #include "airgap-bundle/bundle/trust.hpp"
 #include "airgap-bundle/sets/delta.hpp"
 #include "airgap-bundle/sets/inventory.hpp"
 #include "airgap-bundle/sets/join.hpp"
 #include "airgap-bundle/sets/part_set.hpp"
 #include "airgap-bundle/sets/split.hpp"
+#include "core/file.hpp"
 #include "core/json.hpp"
 #include "core/progress.hpp"
 #include "core/size.hpp"
@@ -300,6 +303,23 @@ Result<void> refuse_same(const std::string& output, const std::vector<std::strin
                 "name another file with -o");
   }
   return {};
+}
+
+Result<void> refuse_half_moved(const std::string& bundle, const std::string& part_size,
+                               const PrivateKey& key) {
+  std::error_code code;
+  const auto size = std::filesystem::file_size(bundle, code);
+  const auto file = open_file(bundle, O_RDONLY);
+  if (code || !file) return {};
+  const auto own = key.public_key();
+  const auto header =
+      bundle::read_signed_header(bundle::read_from(file->get()), size, std::span(&own, 1));
+  if (!header || size >= header->end) return {};
+  return fail(ErrorKind::conflict,
+              fmt::format("{} is half of a bundle, whose end lies in parts beside it", bundle),
+              fmt::format("`bedplate bundle split --move --size {} {} --trust …` goes on with the "
+                          "parts; or remove it and them",
+                          part_size, bundle));
 }
 
 Result<void> move_into_parts(const std::filesystem::path& bundle, const std::string& part_size,

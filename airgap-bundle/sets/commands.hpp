@@ -33,6 +33,10 @@ Result<bundle::BlobSizes> read_have(const HaveOptions& options, const PrivateKey
 /// ErrorKind::usage when the output would take the place of a file that it is made out of.
 Result<void> refuse_same(const std::string& output, const std::vector<std::string>& inputs);
 
+/// ErrorKind::conflict when the bundle is what an interrupted move into parts has left of it.
+Result<void> refuse_half_moved(const std::string& bundle, const std::string& part_size,
+                               const PrivateKey& key);
+
 /// Cuts a bundle that was just made into parts that replace it.
 Result<void> move_into_parts(const std::filesystem::path& bundle, const std::string& part_size,
                              const PrivateKey& key);
