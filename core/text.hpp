@@ -21,8 +21,9 @@ std::string_view trimmed(std::string_view text);
 template <std::unsigned_integral T = std::uint64_t>
 std::optional<T> parse_unsigned(std::string_view text, int base = 10) {
   T value = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value, base);
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  const auto parsed = std::from_chars(begin, end, value, base);
   if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
   return value;
 }
