@@ -1,13 +1,13 @@
 #include "core/direct_writer.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <new>
 #include <string>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 namespace bedplate {
 namespace {
@@ -64,11 +64,19 @@ UniqueFd open_direct(int fd) {
   return UniqueFd(::open(path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
 }
 
-DirectWriter::Buffer::Buffer()
-    : size(budget().take()), memory(static_cast<std::byte*>(std::aligned_alloc(alignment, size))) {
-  if (memory) return;
-  budget().give_back(size);
-  throw std::bad_alloc();
+/// Not from the heap, which keeps what is freed for later, in each thread's arena.
+DirectWriter::Buffer::Buffer() : size(budget().take()), memory(nullptr, Unmap{size}) {
+  void* const at =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) {
+    budget().give_back(size);
+    throw std::bad_alloc();
+  }
+  memory.reset(static_cast<std::byte*>(at));
+}
+
+void DirectWriter::Unmap::operator()(std::byte* memory) const {
+  ::munmap(memory, size);
 }
 
 DirectWriter::Buffer::~Buffer() {

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 
@@ -39,8 +38,9 @@ class DirectWriter {
   std::size_t buffer_size() const { return buffer_.size; }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
+  struct Unmap {
+    std::size_t size = 0;
+    void operator()(std::byte* memory) const;
   };
   struct Buffer {
     Buffer();
@@ -52,7 +52,7 @@ class DirectWriter {
 
     std::size_t size;
     /// One memory page here is one block there, so that the kernel can take it as it is.
-    std::unique_ptr<std::byte[], Free> memory;
+    std::unique_ptr<std::byte[], Unmap> memory;
   };
   using Clock = std::chrono::steady_clock;
 
