@@ -169,9 +169,10 @@ class CurlClient final : public HttpClient {
         return fail(ErrorKind::network, fmt::format("{} {}: more than {} redirects", request.method,
                                                     without_secrets(request.url), most_redirects));
       }
-      if (origin_of(next) != origin_of(further.url)) {
-        const bool had_tls = origin_of(further.url).starts_with("https:");
-        if (had_tls && !origin_of(next).starts_with("https:")) {
+      const auto from = origin_of(further.url);
+      const auto to = origin_of(next);
+      if (to != from) {
+        if (from.starts_with("https:") && !to.starts_with("https:")) {
           return fail(ErrorKind::network,
                       fmt::format("{} {}: redirected to a place without TLS", request.method,
                                   without_secrets(request.url)));

@@ -60,8 +60,8 @@ struct PartName {
 };
 
 std::optional<PartName> part_name(std::string_view name) {
+  const auto small = lower(name);
   for (const std::string_view part : {"registry", "repository", "tag", "digest"}) {
-    const auto small = lower(name);
     if (!small.ends_with(part) || small.size() <= part.size() + 1) continue;
     const auto of = small.substr(0, small.size() - part.size() - 1);
     const auto between = small[of.size()];
@@ -134,13 +134,11 @@ std::optional<oci::Reference> full_reference(std::string_view word) {
   return std::move(*parsed);
 }
 
+/// Nothing, too, where there is no map.
 std::string scalar(const YAML::Node& map, std::string_view key) {
+  if (!map.IsMap()) return {};
   const auto value = map[std::string(key)];
   return value && value.IsScalar() ? value.Scalar() : std::string();
-}
-
-std::string scalar_or_nothing(const YAML::Node& node, std::string_view key) {
-  return node.IsMap() ? scalar(node, key) : std::string();
 }
 
 /// What a text holds when it is YAML or JSON. A script or a template is neither: nothing.
@@ -193,7 +191,7 @@ class Walk {
       const bool named = flag && !item.starts_with('-') && is_a_name("", item);
       if (named || (of_images && has_tag(item) && is_a_name("", item))) {
         add_field(item, at);
-      } else if (const auto name = part_name(scalar_or_nothing(list[i], "name"));
+      } else if (const auto name = part_name(scalar(list[i], "name"));
                  !name || !whole.contains(name->of)) {
         visit(list[i], at);
       }
@@ -206,8 +204,8 @@ class Walk {
   std::set<std::string> visit_named_parts(const YAML::Node& list, const std::string& path) {
     std::map<std::string, YAML::Node> images;
     for (const auto& item : list) {
-      const auto name = part_name(scalar_or_nothing(item, "name"));
-      const auto value = scalar_or_nothing(item, "value");
+      const auto name = part_name(scalar(item, "name"));
+      const auto value = scalar(item, "value");
       if (name && !value.empty()) images[name->of][name->part] = value;
     }
     std::set<std::string> whole;

@@ -53,6 +53,16 @@ class PartSetTest : public BundleTest {
     return out;
   }
 
+  /// The second one of the same bundle, split otherwise.
+  fs::path part_of_another_set() const {
+    auto other = options();
+    other.part_size = 120'000;
+    other.to = folder() / "other";
+    const auto plan = sets::split(other, keys(), nullptr);
+    EXPECT_TRUE(plan) << plan.error().render();
+    return plan ? other.to / sets::part_name("site.bundle", 2, plan->layout.count()) : fs::path();
+  }
+
   Result<void> verify(const std::vector<fs::path>& files) const {
     BP_CHECK(sets::verify_any(files, keys(), nullptr));
     return {};
@@ -118,12 +128,7 @@ TEST_F(PartSetTest, WhatWasJoinedAndThenDamagedIsMadeAgain) {
 TEST_F(PartSetTest, AWrongDiscDoesNotCostWhatTheRightOnesBrought) {
   const auto parts = split();
   expect_error(join({parts[0], parts[1]}), ErrorKind::not_found, "still needed");
-  auto other = options();
-  other.part_size = 120'000;
-  other.to = folder() / "other";
-  const auto plan = sets::split(other, keys(), nullptr);
-  ASSERT_OK(plan);
-  const auto wrong = other.to / sets::part_name("site.bundle", 2, plan->layout.count());
+  const auto wrong = part_of_another_set();
   for (int i = 0; i < 3; ++i) expect_error(join({wrong}), ErrorKind::conflict, "another set");
   ASSERT_OK(join({parts.begin() + 2, parts.end()}));
   expect_joined();
@@ -218,12 +223,7 @@ TEST_F(PartSetTest, APartThatWasCutOffIsNamed) {
 
 TEST_F(PartSetTest, ForeignPartsAreNamed) {
   auto parts = split();
-  auto other = options();
-  other.part_size = 120'000;
-  other.to = folder() / "other";
-  const auto plan = sets::split(other, keys(), nullptr);
-  ASSERT_OK(plan);
-  const auto foreign = other.to / sets::part_name("site.bundle", 2, plan->layout.count());
+  const auto foreign = part_of_another_set();
   ASSERT_TRUE(fs::exists(foreign));
   auto mixed = parts;
   mixed[1] = foreign;
