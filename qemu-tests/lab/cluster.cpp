@@ -1,5 +1,7 @@
 #include "qemu-tests/lab/cluster.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/json.hpp"
@@ -36,6 +38,9 @@ PodView read_pod(const Json& item) {
   const auto& meta = item.at("metadata");
   pod.space = json_string_or(meta, "namespace", "");
   pod.name = json_string_or(meta, "name", "");
+  for (const auto& owner : meta.value("ownerReferences", Json::array())) {
+    if (owner.at("kind") == "Job") pod.job = owner.at("name").get<std::string>();
+  }
   pod.node = json_string_or(item.value("spec", Json::object()), "nodeName", "");
   const auto& status = item.at("status");
   pod.phase = json_string_or(status, "phase", "");
@@ -89,6 +94,14 @@ Result<std::vector<NodeView>> parse_nodes(std::string_view json) {
 
 Result<std::vector<PodView>> parse_pods(std::string_view json) {
   return read_items<PodView>(json, read_pod);
+}
+
+bool is_well(const PodView& pod, const std::vector<PodView>& all) {
+  if (pod.phase == "Running") return pod.ready == pod.containers;
+  if (pod.phase != "Failed") return pod.phase == "Succeeded";
+  return !pod.job.empty() && std::ranges::any_of(all, [&](const PodView& other) {
+    return other.space == pod.space && other.job == pod.job && other.phase == "Succeeded";
+  });
 }
 
 std::vector<std::string> foreign_images(const std::vector<NodeView>& nodes,

@@ -29,11 +29,17 @@ struct PodView {
   std::string name;
   std::string node;
   std::string phase;
+  std::string job;  ///< that made it; empty for other pods
   int containers = 0;
   int ready = 0;
   int restarts = 0;
 };
 Result<std::vector<PodView>> parse_pods(std::string_view json);
+
+/// Runs with every container ready, or did what it had to. A job's pod that failed is well once
+/// another one of the same job has succeeded: its node may have lost power, or the service was not
+/// there yet.
+bool is_well(const PodView& pod, const std::vector<PodView>& all);
 
 /// "node-2: docker.io/library/x@sha256:…" for each image on a node whose digest is not in
 /// `allowed`.

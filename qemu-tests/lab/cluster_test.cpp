@@ -43,6 +43,27 @@ TEST(Cluster, PodsAreReadFromKubectl) {
   EXPECT_EQ(pod.restarts, 2);
 }
 
+TEST(Cluster, AJobsFailedPodIsWellOnceAnotherHasSucceeded) {
+  const auto pods = parse_pods(R"({"items": [
+    {"metadata": {"namespace": "n", "name": "a-1", "ownerReferences": [{"kind": "Job", "name": "a"}]},
+     "status": {"phase": "Failed"}},
+    {"metadata": {"namespace": "n", "name": "a-2", "ownerReferences": [{"kind": "Job", "name": "a"}]},
+     "status": {"phase": "Succeeded"}},
+    {"metadata": {"namespace": "n", "name": "b-1", "ownerReferences": [{"kind": "Job", "name": "b"}]},
+     "status": {"phase": "Failed"}},
+    {"metadata": {"namespace": "other", "name": "a-1", "ownerReferences": [{"kind": "Job", "name": "a"}]},
+     "status": {"phase": "Failed"}},
+    {"metadata": {"namespace": "n", "name": "c", "ownerReferences": [{"kind": "ReplicaSet", "name": "a"}]},
+     "status": {"phase": "Failed"}},
+    {"metadata": {"namespace": "n", "name": "d"}, "status": {"phase": "Pending"}},
+    {"metadata": {"namespace": "n", "name": "e"},
+     "status": {"phase": "Running", "containerStatuses": [{"ready": false}]}}]})");
+  ASSERT_TRUE(pods);
+  std::vector<bool> well;
+  for (const auto& pod : *pods) well.push_back(is_well(pod, *pods));
+  EXPECT_THAT(well, testing::ElementsAre(true, true, false, false, false, false, false));
+}
+
 TEST(Cluster, ManifestsPlaceServerAndClientOnTheirNodes) {
   const auto server = parse_json(server_manifest("busybox:1", "node-2", "hello"), "server");
   ASSERT_TRUE(server);

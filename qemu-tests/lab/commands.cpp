@@ -47,6 +47,12 @@ void print_summary(const lab::Rehearsal& rehearsal) {
     if (machine.verity) fmt::print("system root: {}: {}\n", machine.name, *machine.verity);
     if (machine.lab_settings)
       fmt::print("lab settings: {}: {}\n", machine.name, *machine.lab_settings);
+    for (const auto& crash : machine.crashes) {
+      fmt::print("crash:       {}: at '{}': {}{}\n", machine.name, crash.stage, crash.what,
+                 lab::is_fault_of_emulation(crash, report.accelerator)
+                     ? " (a fault of QEMU's emulation, which hardware does not have)"
+                     : "");
+    }
   }
   if (report.decoy_unchanged) {
     fmt::print("decoy disk:  {}\n", *report.decoy_unchanged ? "unchanged" : "CHANGED");

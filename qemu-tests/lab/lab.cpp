@@ -47,7 +47,12 @@ struct Lab::Impl {
     for (std::size_t i = 0; i < specs.size(); ++i) {
       consoles[i].poll([&](std::string_view line) {
         tell(i, line);
+        const auto crashes = trackers[i].crashes().size();
         trackers[i].line(line, now());
+        if (trackers[i].crashes().size() > crashes) {
+          progress.note(
+              fmt::format("{}: crashed: {}", specs[i].name, trackers[i].crashes().back().what));
+        }
       });
     }
     show();

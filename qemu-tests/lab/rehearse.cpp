@@ -301,9 +301,7 @@ Result<void> Rehearsal::Impl::look_around() {
   const auto attempt = [this]() -> Result<void> {
     BP_TRY(report.pods, workstation->pods());
     for (const auto& pod : report.pods) {
-      const bool well =
-          pod.phase == "Succeeded" || (pod.phase == "Running" && pod.ready == pod.containers);
-      if (!well) {
+      if (!is_well(pod, report.pods)) {
         return fail(ErrorKind::conflict,
                     fmt::format("the pod {}/{} is {}, {} of {} ready", pod.space, pod.name,
                                 pod.phase, pod.ready, pod.containers));
@@ -323,9 +321,9 @@ void Rehearsal::Impl::collect() {
   if (lab) {
     const auto trackers = lab->trackers();
     for (std::size_t i = 0; i < specs.size(); ++i) {
-      report.machines.push_back({specs[i].name, trackers[i].stages(),
-                                 trackers[i].detail_of("agent/system-root"),
-                                 trackers[i].detail_of("agent/lab-settings")});
+      report.machines.push_back(
+          {specs[i].name, trackers[i].stages(), trackers[i].detail_of("agent/system-root"),
+           trackers[i].detail_of("agent/lab-settings"), trackers[i].crashes()});
     }
   }
   if (network) {

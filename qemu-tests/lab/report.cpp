@@ -39,8 +39,15 @@ Json machine_json(const MachineReport& machine) {
   Json out{{"name", machine.name},
            {"stages", Json::array()},
            {"systemRoot", nullptr},
-           {"labSettings", nullptr}};
+           {"labSettings", nullptr},
+           {"crashes", Json::array()}};
   for (const auto& stage : machine.stages) out["stages"].push_back(stage_json(stage));
+  for (const auto& crash : machine.crashes) {
+    out["crashes"].push_back({{"start", crash.start},
+                              {"stage", crash.stage},
+                              {"at", seconds(crash.when)},
+                              {"what", crash.what}});
+  }
   if (machine.verity) out["systemRoot"] = *machine.verity;
   if (machine.lab_settings) out["labSettings"] = *machine.lab_settings;
   return out;
@@ -70,6 +77,10 @@ constexpr std::size_t most_images_told = 50;
 
 }  // namespace
 
+bool is_fault_of_emulation(const Crash& crash, std::string_view accelerator) {
+  return accelerator == "tcg" && crash.what.starts_with("Oops: int3:");
+}
+
 std::vector<std::string> findings_of(const RehearsalReport& report) {
   std::vector<std::string> findings;
   if (report.network.frames == 0) findings.push_back("the network gave no account of itself");
@@ -96,6 +107,11 @@ std::vector<std::string> findings_of(const RehearsalReport& report) {
     if (machine.lab_settings != "none") {
       findings.push_back(fmt::format("{}: settings of test hosts: {}", machine.name,
                                      machine.lab_settings.value_or("unknown")));
+    }
+    for (const auto& crash : machine.crashes) {
+      if (is_fault_of_emulation(crash, report.accelerator)) continue;
+      findings.push_back(
+          fmt::format("{}: crashed at '{}': {}", machine.name, crash.stage, crash.what));
     }
   }
   return findings;

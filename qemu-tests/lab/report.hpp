@@ -17,6 +17,7 @@ struct MachineReport {
   std::vector<Stage> stages;
   std::optional<std::string> verity;  ///< what the agent's step system-root saw; absent: never ok
   std::optional<std::string> lab_settings;  ///< what its step lab-settings saw; must be "none"
+  std::vector<Crash> crashes;
 };
 
 /// A part of the rehearsal as a whole.
@@ -42,8 +43,15 @@ struct RehearsalReport {
   std::vector<std::string> findings;  ///< what makes the rehearsal a failure
 };
 
+/// Whether QEMU's emulation of processors is to blame, and not the system. Linux patches its own
+/// code by way of a breakpoint. With several emulated processors QEMU (7.2, TCG) now and then runs
+/// a breakpoint that is gone from memory; the kernel knows nothing of it and stops. Hardware and
+/// KVM don't do that.
+bool is_fault_of_emulation(const Crash& crash, std::string_view accelerator);
+
 /// What makes a rehearsal that ran to its end a failure. What was not seen is no proof: no frames,
-/// no images and an unknown root file system are findings, too.
+/// no images and an unknown root file system are findings, too. A crash is one as well, unless
+/// is_fault_of_emulation: the machine had to come back by itself, or something else would be found.
 std::vector<std::string> findings_of(const RehearsalReport& report);
 
 /// For --report and --json. Times in seconds.

@@ -17,7 +17,7 @@ using ::testing::IsEmpty;
 RehearsalReport good() {
   RehearsalReport report;
   report.network.frames = 10;
-  report.machines.push_back({"node-1", {}, "verity, intact", "none"});
+  report.machines.push_back({"node-1", {}, "verity, intact", "none", {}});
   NodeView node;
   node.name = "node-1";
   node.images["sha256:aa"] = "pause";
@@ -62,6 +62,26 @@ TEST(Findings, WhatWasSeenAndMustNotBeIsAFinding) {
   EXPECT_THAT(findings_of(report),
               ElementsAre(HasSubstr("3 frames"), HasSubstr("x@sha256:bb"),
                           HasSubstr("disk with someone's data"), HasSubstr("cgroupDriver")));
+}
+
+TEST(Findings, ACrashIsOneUnlessTheEmulationIsToBlame) {
+  auto report = good();
+  report.accelerator = "tcg";
+  report.machines[0].crashes.push_back(
+      {"first start", "ready", Milliseconds(1), "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"});
+  EXPECT_THAT(findings_of(report), IsEmpty());
+  // With hardware there is no such excuse, and the emulation excuses nothing else.
+  report.accelerator = "kvm";
+  EXPECT_THAT(findings_of(report),
+              ElementsAre(HasSubstr("node-1: crashed at 'ready': Oops: int3")));
+  report.accelerator = "tcg";
+  for (const auto* what : {"Oops: general protection fault: 0000 [#1] SMP",
+                           "Kernel panic - not syncing: Oops: int3: in a text of another kind",
+                           "a restart that nobody announced"}) {
+    report.machines[0].crashes[0].what = what;
+    EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr(what)));
+  }
+  EXPECT_THAT(report_to_json(report), HasSubstr("a restart that nobody announced"));
 }
 
 TEST(WorkFolder, OnlyFoldersOfRehearsalsAreOurs) {

@@ -14,6 +14,11 @@ bool is_boot_stage(std::string_view name) {
   return std::ranges::find(kBootStages, name) != kBootStages.end();
 }
 
+/// The firmware may start one boot entry after the other until one of them holds.
+bool comes_before_a_kernel(std::string_view name) {
+  return name == "firmware" || name == "restart" || name.starts_with("boot loader");
+}
+
 }  // namespace
 
 void StageTracker::power_on(std::string start, Milliseconds now) {
@@ -21,6 +26,7 @@ void StageTracker::power_on(std::string start, Milliseconds now) {
   failure_.reset();
   ready_ = false;
   kernels_ = 0;
+  oops_.clear();
   open("firmware", now);
 }
 
@@ -33,6 +39,7 @@ void StageTracker::line(std::string_view line, Milliseconds now) {
   if (const auto parsed = parse_console_line(line)) {
     event(*parsed, now);
   } else {
+    kernel_says(line, now);
     milestone(line, now);
   }
 }
@@ -93,11 +100,26 @@ void StageTracker::close_all(Milliseconds now, Stage::State state) {
   }
 }
 
+void StageTracker::kernel_says(std::string_view line, Milliseconds now) {
+  constexpr std::string_view kPanic = "Kernel panic - not syncing: ";
+  const auto oops = line.find("Oops: ");
+  if (oops != std::string_view::npos && oops_.empty()) oops_ = line.substr(oops);
+  const auto panic = line.find(kPanic);
+  if (panic == std::string_view::npos) return;
+  crash(oops_.empty() ? std::string(line.substr(panic)) : oops_, now);
+}
+
+void StageTracker::crash(std::string what, Milliseconds now) {
+  crashes_.push_back({start_, activity(), now, std::move(what)});
+  close_all(now, Stage::State::interrupted);
+  ready_ = false;
+  oops_.clear();
+  open("restart", now);
+}
+
 void StageTracker::milestone(std::string_view line, Milliseconds now) {
   if (line.find("BdsDxe: starting") != std::string_view::npos) {
-    if (activity() != "firmware" && activity() != "restart") {
-      close_all(now, Stage::State::interrupted);  // a restart that nobody announced
-    }
+    if (!comes_before_a_kernel(activity())) crash("a restart that nobody announced", now);
     close_boot(now);
     return open(installed_ ? "boot loader, disk" : "boot loader, medium", now);
   }
@@ -105,6 +127,7 @@ void StageTracker::milestone(std::string_view line, Milliseconds now) {
   if (!is_boot_stage(activity())) close_all(now, Stage::State::interrupted);
   close_boot(now);
   ++kernels_;
+  oops_.clear();
   ready_ = false;
   open(installed_ ? "boot" : "live boot", now);
 }

@@ -25,6 +25,16 @@ struct Stage {
   std::string detail;
 };
 
+/// A machine stopped running its system although nobody had asked it to.
+struct Crash {
+  std::string start;  ///< as in Stage
+  std::string stage;  ///< what it was at
+  Milliseconds when{0};
+  /// The kernel's own words ("Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"), the panic's where there is
+  /// no oops before it.
+  std::string what;
+};
+
 /// Follows one machine by its console. Fed with plain lines; knows at any time how far it is.
 class StageTracker {
  public:
@@ -48,6 +58,8 @@ class StageTracker {
   const std::optional<std::string>& failure() const { return failure_; }
   /// What the last "ok" of a step said; nothing if it never was ok.
   std::optional<std::string> detail_of(std::string_view step) const;
+  /// Kernel panics, and restarts that nobody announced.
+  const std::vector<Crash>& crashes() const { return crashes_; }
   /// How often a kernel started since the last power-on.
   int kernels() const { return kernels_; }
 
@@ -57,6 +69,8 @@ class StageTracker {
   void close_boot(Milliseconds now);
   void close_all(Milliseconds now, Stage::State state);
   void milestone(std::string_view line, Milliseconds now);
+  void kernel_says(std::string_view line, Milliseconds now);
+  void crash(std::string what, Milliseconds now);
   void event(const ConsoleEvent& event, Milliseconds now);
   void phase_event(const ConsoleEvent& event, Milliseconds now);
 
@@ -64,6 +78,8 @@ class StageTracker {
   std::vector<Stage> stages_;
   std::map<std::string, std::string, std::less<>> details_;
   std::optional<std::string> failure_;
+  std::vector<Crash> crashes_;
+  std::string oops_;  ///< the first since this kernel started
   Milliseconds changed_{0};
   bool installed_ = false;
   bool ready_ = false;

@@ -85,6 +85,49 @@ TEST(StageTracker, APowerCutInterruptsWhatRuns) {
   EXPECT_EQ(tracker.stages().back().state, Stage::State::interrupted);
 }
 
+TEST(StageTracker, APanicEndsWhatRanAndIsRemembered) {
+  StageTracker tracker;
+  tracker.power_on("first start", Milliseconds(0));
+  feed(tracker, kLog);
+  EXPECT_TRUE(tracker.crashes().empty());
+  feed(tracker, R"(150 bedplate: agent/dns-ready: started
+160 [  258.814931] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+160 [  258.815266] CPU: 0 UID: 0 PID: 648 Comm: kubelet Not tainted
+160 [  259.674912] Oops: general protection fault: 0000 [#2] PREEMPT SMP NOPTI
+161 [  259.675495] Kernel panic - not syncing: Fatal exception in interrupt
+)");
+  ASSERT_EQ(tracker.crashes().size(), 1U);
+  const auto& crash = tracker.crashes().front();
+  EXPECT_EQ(crash.what, "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI");
+  EXPECT_EQ(crash.stage, "agent/dns-ready");
+  EXPECT_EQ(crash.start, "first start");
+  EXPECT_EQ(crash.when, std::chrono::seconds(161));
+  EXPECT_FALSE(tracker.ready());
+  EXPECT_EQ(tracker.activity(), "restart");
+  // It comes back by itself: neither the firmware's two tries nor this start are further crashes.
+  feed(tracker, R"(166 BdsDxe: starting Boot0001 "UEFI QEMU DVD-ROM"
+167 BdsDxe: starting Boot0003 "bedplate"
+170 [    0.000000] Linux version 6.12.0
+240 bedplate: agent: ready
+)");
+  EXPECT_TRUE(tracker.ready());
+  EXPECT_EQ(tracker.crashes().size(), 1U);
+  feed(tracker, "250 [  70.1] Kernel panic - not syncing: VFS: Unable to mount root fs\n");
+  ASSERT_EQ(tracker.crashes().size(), 2U);
+  EXPECT_EQ(tracker.crashes()[1].what, "Kernel panic - not syncing: VFS: Unable to mount root fs");
+  EXPECT_EQ(tracker.crashes()[1].stage, "ready");
+}
+
+TEST(StageTracker, ARestartThatNobodyAnnouncedIsACrash) {
+  StageTracker tracker;
+  tracker.power_on("first start", Milliseconds(0));
+  feed(tracker, kLog);
+  feed(tracker, "200 BdsDxe: starting Boot0003 \"bedplate\"\n204 Linux version 6\n");
+  ASSERT_EQ(tracker.crashes().size(), 1U);
+  EXPECT_EQ(tracker.crashes()[0].what, "a restart that nobody announced");
+  EXPECT_EQ(tracker.activity(), "boot");
+}
+
 TEST(StageTable, HasARowForEachStageAndAColumnForEachMachine) {
   StageTracker one;
   one.power_on("first start", Milliseconds(0));
@@ -93,7 +136,7 @@ TEST(StageTable, HasARowForEachStageAndAColumnForEachMachine) {
   two.power_on("first start", Milliseconds(0));
   feed(two, "3 BdsDxe: starting\n7 Linux version 6\n40 bedplate: install/write-system: started\n");
   const auto table =
-      stage_table({{"node-1", one.stages(), {}, {}}, {"node-2", two.stages(), {}, {}}});
+      stage_table({{"node-1", one.stages(), {}, {}, {}}, {"node-2", two.stages(), {}, {}, {}}});
   EXPECT_EQ(table, R"(first start (seconds)
 STAGE                 node-1  node-2
 firmware                 2.0     3.0
