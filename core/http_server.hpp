@@ -77,6 +77,9 @@ struct ServerOptions {
   std::chrono::milliseconds idle_timeout{60'000};
   /// Without being able to send a byte.
   std::chrono::milliseconds stall_timeout{60'000};
+  /// Bytes per second of an answer that takes longer than header_timeout, without what still waits
+  /// in the socket. Who takes less makes room, too, or a few bytes a minute would hold a place.
+  std::uint64_t least_rate_when_crowded = 1024;
   /// With it, TLS 1.2 and later is spoken and nothing else.
   std::optional<ServerTls> tls;
   /// Called from the server's threads after each response; must not block.

@@ -110,8 +110,20 @@ bool Connection::overdue(SteadyClock::time_point now, bool crowded) const {
   if (phase_ == Phase::header) limit = options.header_timeout;
   if (phase_ == Phase::lingering) limit = linger_timeout;
   if (crowded && phase_ != Phase::sending) limit = std::min(limit, crowded_timeout);
-  if (phase_ == Phase::sending) limit = options.stall_timeout;
+  if (phase_ == Phase::sending) {
+    if (crowded && too_slow(now)) return true;
+    limit = options.stall_timeout;
+  }
   return now - since_ > limit;
+}
+
+bool Connection::too_slow(SteadyClock::time_point now) const {
+  const auto& options = shared_->options;
+  const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(now - asked_);
+  if (taken <= options.header_timeout) return false;
+  const auto arrived = sent_ - std::min(sent_, socket_.unacknowledged());
+  return arrived <
+         static_cast<std::uint64_t>(taken.count()) * options.least_rate_when_crowded / 1000;
 }
 
 bool Connection::advance(ServerScratch& scratch) {

@@ -83,6 +83,7 @@ class Connection : public EventSource {
   void begin_response(bool head_only, ServerScratch& scratch);
   void remember(const ServerRequest& request);
   void end_response(bool complete);
+  bool too_slow(SteadyClock::time_point now) const;
   void enter(Phase phase, SteadyClock::time_point now);
 
   ServerShared* shared_;

@@ -189,6 +189,53 @@ TEST_F(ServerLoadTest, AStoppedReaderIsCutOff) {
   expect_served();
 }
 
+TEST_F(ServerLoadTest, ReadersThatTakeNextToNothingMakeRoomOnceItIsCrowded) {
+  ServerOptions options;
+  options.most_connections = 8;
+  options.header_timeout = std::chrono::milliseconds(100);
+  options.idle_timeout = std::chrono::milliseconds(100);
+  options.least_rate_when_crowded = std::uint64_t{1} << 40;  // nobody is that fast
+  start(options);
+  const auto slow_reader = [this] {
+    auto wire = std::make_unique<Wire>(server_->port());
+    wire->narrow(1);
+    wire->send("GET /file HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(wire->receive(std::size_t{1}), "H");
+    return wire;
+  };
+  std::vector<std::unique_ptr<Wire>> slow;
+  slow.push_back(slow_reader());
+  {
+    // While there is room, an idle connection is given up and a slow one is not.
+    const Wire idle(server_->port());
+    eventually([&] { return server_->statistics().timed_out == 1; });
+    eventually([&] { return server_->statistics().open == 1; });
+  }
+  while (slow.size() < 7) slow.push_back(slow_reader());
+  eventually([&] { return server_->statistics().timed_out > 1; });
+  expect_served();
+}
+
+TEST_F(ServerLoadTest, ASlowReaderStaysInACrowdAsLongAsItTakesEnough) {
+  ServerOptions options;
+  options.most_connections = 8;
+  options.header_timeout = std::chrono::milliseconds(1);
+  options.least_rate_when_crowded = 0;
+  start(options);
+  std::vector<std::unique_ptr<Wire>> slow;
+  while (slow.size() < 6) {
+    auto& wire = *slow.emplace_back(std::make_unique<Wire>(server_->port()));
+    wire.narrow(1);
+    wire.send("GET /file HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(wire.receive(std::size_t{1}), "H");
+  }
+  // Two that say nothing are given up in the same sweep as the readers would be.
+  const Wire one(server_->port());
+  const Wire two(server_->port());
+  eventually([&] { return server_->statistics().timed_out >= 2; });
+  eventually([&] { return server_->statistics().open == 6; });
+}
+
 TEST_F(ServerLoadTest, WhatAnAnswerIsMadeOfLivesUntilItIsSent) {
   auto owned = std::make_shared<std::string>(8 << 20, 'o');
   const std::weak_ptr<std::string> watch = owned;

@@ -6,11 +6,13 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -175,6 +177,12 @@ void ServerSocket::end_sending() {
     SSL_shutdown(ssl_.get());
   }
   ::shutdown(fd_.get(), SHUT_WR);
+}
+
+std::uint64_t ServerSocket::unacknowledged() const {
+  int waiting = 0;
+  if (::ioctl(fd_.get(), SIOCOUTQ, &waiting) != 0 || waiting < 0) return 0;
+  return static_cast<std::uint64_t>(waiting);
 }
 
 std::string ServerSocket::remote() const {

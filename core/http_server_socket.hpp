@@ -40,6 +40,9 @@ class ServerSocket {
   /// Says that nothing more will be sent.
   void end_sending();
 
+  /// Bytes that were sent and have not arrived; 0 where the kernel does not say.
+  std::uint64_t unacknowledged() const;
+
   /// "192.0.2.1:40000", of the other side.
   std::string remote() const;
 
