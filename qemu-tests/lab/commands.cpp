@@ -37,7 +37,7 @@ void print_summary(const lab::Rehearsal& rehearsal) {
   if (!report.pods.empty()) fmt::print("\n{}", lab::pod_table(report.pods));
   for (const auto& answer : report.service_answers)
     fmt::print("\nthe client pod said:\n{}", answer);
-  fmt::print("\naccelerator: {}\n", report.accelerator);
+  fmt::print("\naccelerator: {}, QEMU {}\n", report.accelerator, report.emulator);
   fmt::print("frames:      {}, for elsewhere: {}\n", report.network.frames,
              report.network.elsewhere);
   for (const auto& [kind, count] : report.network.elsewhere_kinds) {
@@ -48,10 +48,11 @@ void print_summary(const lab::Rehearsal& rehearsal) {
     if (machine.lab_settings)
       fmt::print("lab settings: {}: {}\n", machine.name, *machine.lab_settings);
     for (const auto& crash : machine.crashes) {
-      fmt::print("crash:       {}: at '{}': {}{}\n", machine.name, crash.stage, crash.what,
-                 lab::is_fault_of_emulation(crash, report.accelerator)
-                     ? " (a fault of QEMU's emulation, which hardware does not have)"
-                     : "");
+      fmt::print(
+          "crash:       {}: at '{}': {}{}\n", machine.name, crash.stage, crash.what,
+          lab::is_fault_of_emulation(crash, report)
+              ? " (a fault of this QEMU's emulation, which hardware and QEMU 8.1 do not have)"
+              : "");
     }
   }
   if (report.decoy_unchanged) {

@@ -110,6 +110,24 @@ std::vector<std::string> machine_arguments(const MachineSpec& spec) {
   return words;
 }
 
+Result<std::string> emulator_version(ProcessRunner& runner) {
+  BP_TRY(const auto program, find_program("qemu-system-x86_64", "qemu-system-x86"));
+  BP_TRY(const auto said, runner.check({program.string(), "--version"}));
+  if (auto version = parse_emulator_version(said)) return *version;
+  return fail(ErrorKind::process,
+              fmt::format("{} --version says no version: {}", program.string(), said));
+}
+
+std::optional<std::string> parse_emulator_version(std::string_view text) {
+  constexpr std::string_view kMark = "QEMU emulator version ";
+  const auto at = text.find(kMark);
+  if (at == std::string_view::npos) return std::nullopt;
+  const auto rest = text.substr(at + kMark.size());
+  const auto version = rest.substr(0, rest.find_first_not_of("0123456789."));
+  if (version.empty()) return std::nullopt;
+  return std::string(version);
+}
+
 Result<Machine> Machine::power_on(const MachineSpec& spec, bool outlives_us) {
   ChildOptions options;
   options.argv = machine_arguments(spec);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/process.hpp"
 #include "core/site.hpp"
 #include "qemu-tests/lab/child.hpp"
 #include "qemu-tests/lab/frame.hpp"
@@ -37,6 +38,13 @@ struct MachineSpec {
   std::filesystem::path decoy_path() const { return folder / "decoy.disk"; }
   std::filesystem::path console_path() const { return folder / "console.log"; }
 };
+
+/// "7.2.22", of the QEMU that power_on starts. ErrorKind::dependency when there is none, process
+/// when it does not say.
+Result<std::string> emulator_version(ProcessRunner& runner);
+
+/// From what `qemu-system-x86_64 --version` prints.
+std::optional<std::string> parse_emulator_version(std::string_view text);
 
 /// QEMU's command line. The machine gets only what real hardware has: firmware, disks, a CD drive
 /// that is always tried before the disk, a network card, a clock that lost its battery (2000-01-01)

@@ -104,6 +104,16 @@ TEST(MachineArguments, TheSiteFilesSelectorsChooseTheHardware) {
   EXPECT_THAT(words, Contains("host"));
 }
 
+TEST(EmulatorVersion, IsReadFromWhatQemuSays) {
+  EXPECT_EQ(
+      parse_emulator_version("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\n"
+                             "Copyright (c) 2003-2022 Fabrice Bellard and the QEMU Project\n"),
+      "7.2.22");
+  EXPECT_EQ(parse_emulator_version("QEMU emulator version 10.0.2"), "10.0.2");
+  EXPECT_FALSE(parse_emulator_version(""));
+  EXPECT_FALSE(parse_emulator_version("QEMU emulator version unknown"));
+}
+
 TEST(Disk, SizeObeysTheSelector) {
   DiskSelector selector;
   EXPECT_EQ(disk_size(selector), 24ULL << 30);

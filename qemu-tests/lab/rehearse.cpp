@@ -196,6 +196,13 @@ Result<void> Rehearsal::Impl::prepare_disks(const MachineSpec& spec) {
 Result<void> Rehearsal::Impl::prepare_machines() {
   BP_TRY(accelerator, choose_accelerator(medium.iso, firmware, work, progress, options.cancelled));
   report.accelerator = to_string(accelerator);
+  BP_TRY(report.emulator, emulator_version(runner));
+  if (emulation_is_faulty(report.accelerator, report.emulator)) {
+    progress.note(fmt::format(
+        "QEMU {} without KVM now and then stops a machine's kernel (Oops: int3), and the machine "
+        "starts again; QEMU 8.1 and later does not (Debian 12: tools/newer-qemu)",
+        report.emulator));
+  }
   BP_TRY(sockets, make_socket_folder());
   for (const auto node : chosen_nodes(site, options.nodes)) {
     auto spec = spec_of(node);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/json.hpp"
+#include "core/text.hpp"
 
 namespace bedplate::lab {
 namespace {
@@ -77,8 +78,19 @@ constexpr std::size_t most_images_told = 50;
 
 }  // namespace
 
-bool is_fault_of_emulation(const Crash& crash, std::string_view accelerator) {
-  return accelerator == "tcg" && crash.what.starts_with("Oops: int3:");
+bool emulation_is_faulty(std::string_view accelerator, std::string_view emulator) {
+  if (accelerator != "tcg") return false;
+  const auto dot = emulator.find('.');
+  if (dot == std::string_view::npos) return false;
+  const auto rest = emulator.substr(dot + 1);
+  const auto major = parse_unsigned<unsigned>(emulator.substr(0, dot));
+  const auto minor = parse_unsigned<unsigned>(rest.substr(0, rest.find('.')));
+  return major && minor && std::pair(*major, *minor) < std::pair(8U, 1U);
+}
+
+bool is_fault_of_emulation(const Crash& crash, const RehearsalReport& report) {
+  return emulation_is_faulty(report.accelerator, report.emulator) &&
+         crash.what.starts_with("Oops: int3:");
 }
 
 std::vector<std::string> findings_of(const RehearsalReport& report) {
@@ -109,7 +121,7 @@ std::vector<std::string> findings_of(const RehearsalReport& report) {
                                      machine.lab_settings.value_or("unknown")));
     }
     for (const auto& crash : machine.crashes) {
-      if (is_fault_of_emulation(crash, report.accelerator)) continue;
+      if (is_fault_of_emulation(crash, report)) continue;
       findings.push_back(
           fmt::format("{}: crashed at '{}': {}", machine.name, crash.stage, crash.what));
     }
@@ -120,6 +132,7 @@ std::vector<std::string> findings_of(const RehearsalReport& report) {
 std::string report_to_json(const RehearsalReport& report) {
   Json json{{"site", report.site},
             {"accelerator", report.accelerator},
+            {"emulator", report.emulator},
             {"bundle", report.bundle},
             {"resumed", report.resumed},
             {"passed", report.findings.empty()},

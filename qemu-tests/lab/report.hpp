@@ -30,7 +30,8 @@ struct PhaseTime {
 struct RehearsalReport {
   std::string site;
   std::string accelerator;
-  std::string bundle;  ///< name and version of what was installed
+  std::string emulator;  ///< QEMU's version: "7.2.22"
+  std::string bundle;    ///< name and version of what was installed
   bool resumed = false;
   std::vector<PhaseTime> phases;
   std::vector<MachineReport> machines;
@@ -43,11 +44,14 @@ struct RehearsalReport {
   std::vector<std::string> findings;  ///< what makes the rehearsal a failure
 };
 
-/// Whether QEMU's emulation of processors is to blame, and not the system. Linux patches its own
-/// code by way of a breakpoint. With several emulated processors QEMU (7.2, TCG) now and then runs
-/// a breakpoint that is gone from memory; the kernel knows nothing of it and stops. Hardware and
-/// KVM don't do that.
-bool is_fault_of_emulation(const Crash& crash, std::string_view accelerator);
+/// Whether QEMU before 8.1 emulates processors, and so now and then makes a kernel stop. Linux
+/// patches its own code by way of a breakpoint. While one processor did so, another's code could be
+/// translated with the breakpoint, and that translation stayed although it was gone from memory;
+/// the kernel knows nothing of a breakpoint there. From 8.1 on pages are locked before they are
+/// translated. Hardware and KVM have no such thing.
+bool emulation_is_faulty(std::string_view accelerator, std::string_view emulator);
+/// Whether that is what happened.
+bool is_fault_of_emulation(const Crash& crash, const RehearsalReport& report);
 
 /// What makes a rehearsal that ran to its end a failure. What was not seen is no proof: no frames,
 /// no images and an unknown root file system are findings, too. A crash is one as well, unless

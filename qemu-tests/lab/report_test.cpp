@@ -67,9 +67,18 @@ TEST(Findings, WhatWasSeenAndMustNotBeIsAFinding) {
 TEST(Findings, ACrashIsOneUnlessTheEmulationIsToBlame) {
   auto report = good();
   report.accelerator = "tcg";
+  report.emulator = "7.2.22";
   report.machines[0].crashes.push_back(
       {"first start", "ready", Milliseconds(1), "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"});
   EXPECT_THAT(findings_of(report), IsEmpty());
+  for (const auto* good : {"8.1.0", "8.2.1", "10.0.2", "11.0", "", "?"}) {
+    report.emulator = good;
+    EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("Oops: int3"))) << good;
+  }
+  for (const auto* faulty : {"7.2.22", "8.0.5", "6.2"}) {
+    report.emulator = faulty;
+    EXPECT_THAT(findings_of(report), IsEmpty()) << faulty;
+  }
   // With hardware there is no such excuse, and the emulation excuses nothing else.
   report.accelerator = "kvm";
   EXPECT_THAT(findings_of(report),
