@@ -20,6 +20,7 @@ constexpr Target targets[] = {
     {"header", header},       {"tar_index", tar_index}, {"manifest", manifest},
     {"reference", reference}, {"challenge", challenge}, {"images", images},
     {"lock", lock},           {"spec", spec},           {"request", request},
+    {"part", part},           {"inventory", inventory}, {"claims", claims},
 };
 
 class Corpus : public ::testing::TestWithParam<Target> {};

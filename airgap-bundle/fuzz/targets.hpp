@@ -15,6 +15,9 @@ void challenge(std::string_view input);  ///< WWW-Authenticate
 void images(std::string_view input);     ///< what helm rendered
 void lock(std::string_view input);       ///< bundle.lock
 void spec(std::string_view input);       ///< bundle.yaml
+void part(std::string_view input);       ///< head of a part of a bundle
+void inventory(std::string_view input);  ///< what a site has, with its envelope
+void claims(std::string_view input);     ///< what others signed: payloads, statements, envelopes
 void request(std::string_view input);    ///< head of an HTTP request
 
 inline void require(bool condition, const char* what) {
