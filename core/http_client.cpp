@@ -353,6 +353,17 @@ class CurlClient final : public HttpClient {
 
 }  // namespace
 
+std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view field) {
+  if (field.empty() || field.find_first_not_of("0123456789") != std::string_view::npos) {
+    return std::nullopt;
+  }
+  // More digits than a number has are a long time as well.
+  const auto seconds = parse_unsigned(field).value_or(~std::uint64_t{0});
+  const auto longest = std::chrono::duration_cast<std::chrono::seconds>(longest_retry_after);
+  return std::chrono::seconds(
+      std::min<std::uint64_t>(seconds, static_cast<std::uint64_t>(longest.count())));
+}
+
 std::unique_ptr<HttpClient> make_http_client() {
   return std::make_unique<CurlClient>();
 }

@@ -61,6 +61,12 @@ struct HttpRequest {
   std::function<Result<void>(const HttpResponse& head)> on_head;
 };
 
+/// The longest that a server is waited for because it asks for it.
+inline constexpr std::chrono::milliseconds longest_retry_after{120'000};
+/// What Retry-After asks for, up to longest_retry_after. RFC 9110, 10.2.3, in its form of seconds;
+/// nothing for a date, which is too rare to be worth a parser.
+std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view field);
+
 /// The seam for HTTP. Redirects are followed up to 5 times; Authorization and client certificate
 /// are never shown to another host. A status of 400 and more is a response, not an error.
 class HttpClient {

@@ -509,5 +509,18 @@ TEST(HttpClient, TlsIsNotLeftByARedirect) {
   EXPECT_TRUE(plain.requests().empty());
 }
 
+TEST(RetryAfter, SecondsAreTakenUpToTwoMinutesAndNothingElseIs) {
+  using std::chrono::seconds;
+  EXPECT_EQ(parse_retry_after("0"), seconds(0));
+  EXPECT_EQ(parse_retry_after("7"), seconds(7));
+  EXPECT_EQ(parse_retry_after("120"), seconds(120));
+  EXPECT_EQ(parse_retry_after("121"), longest_retry_after);
+  EXPECT_EQ(parse_retry_after("18446744073709551615"), longest_retry_after);
+  EXPECT_EQ(parse_retry_after("99999999999999999999999"), longest_retry_after);
+  for (const auto* text : {"", "-1", "+1", "1.5", "1 ", "Fri, 31 Dec 1999 23:59:59 GMT", "0x10"}) {
+    EXPECT_FALSE(parse_retry_after(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace bedplate

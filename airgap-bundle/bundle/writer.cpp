@@ -40,6 +40,32 @@ class WriteBehind {
   std::uint64_t told_;
 };
 
+/// Where the known blobs come to lie.
+struct Layout {
+  std::vector<Placed> placed;
+  std::vector<Descriptor> left_out;  ///< that the base has
+  std::uint64_t reserved = 0;        ///< for the header
+  std::uint64_t end = 0;
+};
+
+Layout lay_out(std::size_t most_others, std::size_t name_bytes, std::span<const Descriptor> known,
+               const BlobSizes& have) {
+  Layout out;
+  std::set<Digest> seen;
+  out.reserved = Writer::reserved_for(most_others + known.size(), name_bytes);
+  out.end = tar_block + out.reserved;
+  for (const auto& blob : known) {
+    if (!seen.insert(blob.digest).second) continue;
+    if (const auto had = have.find(blob.digest); had != have.end() && had->second == blob.size) {
+      out.left_out.push_back(blob);
+      continue;
+    }
+    out.placed.push_back({blob.digest, blob.size, out.end + tar_block});
+    out.end += tar_block + padded(blob.size);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t Writer::reserved_for(std::size_t entries, std::size_t name_bytes) {
@@ -49,45 +75,39 @@ std::uint64_t Writer::reserved_for(std::size_t entries, std::size_t name_bytes) 
 Result<Writer> Writer::create(const std::filesystem::path& path, std::size_t most_others,
                               std::size_t name_bytes, std::span<const Descriptor> known,
                               BlobSizes have) {
-  std::vector<Placed> placed;
-  std::vector<Descriptor> left_out;
-  std::set<Digest> seen;
-  const auto reserved = reserved_for(most_others + known.size(), name_bytes);
-  if (reserved - preamble_size > largest_header) {
+  auto layout = lay_out(most_others, name_bytes, known, have);
+  if (layout.reserved - preamble_size > largest_header) {
     return fail(ErrorKind::unsupported,
                 fmt::format("{} blobs are more than the header of a bundle holds",
                             most_others + known.size()),
                 "make several bundles of it");
   }
-  auto end = tar_block + reserved;
-  for (const auto& blob : known) {
-    if (!seen.insert(blob.digest).second) continue;
-    if (const auto had = have.find(blob.digest); had != have.end() && had->second == blob.size) {
-      left_out.push_back(blob);
-      continue;
-    }
-    placed.push_back({blob.digest, blob.size, end + tar_block});
-    end += tar_block + padded(blob.size);
-  }
-  BP_TRY_DURING(auto file, "creating bundle " + path.string(), PartialFile::open(path, placed));
+  BP_TRY_DURING(auto file, "creating bundle " + path.string(),
+                PartialFile::open(path, layout.placed));
   Writer writer(std::move(file));
   writer.direct_ = open_direct(writer.file_.fd());
-  writer.reserved_ = reserved;
-  writer.end_ = end;
+  writer.reserved_ = layout.reserved;
+  writer.end_ = layout.end;
   writer.have_ = std::move(have);
-  for (const auto& blob : left_out) writer.leave_out(blob);
+  for (const auto& blob : layout.left_out) writer.leave_out(blob);
   writer.continued_ = writer.file_.total_written();
-  writer.complete_.resize(placed.size());
-  for (const auto& blob : placed) {
+  writer.complete_.resize(layout.placed.size());
+  for (const auto& blob : layout.placed) {
     writer.header_.add(
         Entry{std::string(blob_folder) + blob.digest.hex(), blob.digest, blob.size, blob.offset});
   }
-  writer.placed_ = std::move(placed);
+  writer.placed_ = std::move(layout.placed);
   // What an earlier run appended is made again; where it ended nobody knows.
-  if (::ftruncate(writer.file_.fd(), static_cast<off_t>(end)) != 0) {
+  if (::ftruncate(writer.file_.fd(), static_cast<off_t>(layout.end)) != 0) {
     return fail(system_error(errno, "cannot set the length of " + path.string() + ".partial"));
   }
   return writer;
+}
+
+std::uint64_t Writer::bytes_here(const std::filesystem::path& path, std::size_t most_others,
+                                 std::size_t name_bytes, std::span<const Descriptor> known,
+                                 const BlobSizes& have) {
+  return PartialFile::bytes_here(path, lay_out(most_others, name_bytes, known, have).placed);
 }
 
 /// How far the blob is as the state claims. What was written is fed to `hash`; a complete blob that

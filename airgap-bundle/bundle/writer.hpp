@@ -39,6 +39,11 @@ class Writer {
                                std::size_t name_bytes = 0, std::span<const Descriptor> known = {},
                                BlobSizes have = {});
 
+  /// Bytes on the disk that create() would go on with, called like it. Changes nothing.
+  static std::uint64_t bytes_here(const std::filesystem::path& path, std::size_t most_others,
+                                  std::size_t name_bytes, std::span<const Descriptor> known,
+                                  const BlobSizes& have);
+
   using Sink = std::function<Result<void>(std::span<const std::byte>)>;
   using Fill = std::function<Result<void>(const Sink&)>;
   /// Gives the bytes of a blob from `from` on.

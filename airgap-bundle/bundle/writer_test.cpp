@@ -97,6 +97,17 @@ TEST_F(WriterTest, SaysHowMuchIsThere) {
   EXPECT_EQ(writer->continued(), 100'000 + small_.size());
 }
 
+TEST_F(WriterTest, WhatIsThereOfOtherBlobsIsNoRoomSaved) {
+  interrupt(100'000);
+  const std::vector<bundle::Descriptor> known{{Digest::of(large_), large_.size()},
+                                              {Digest::of(small_), small_.size()}};
+  EXPECT_GE(Writer::bytes_here(path(), 8, 0, known, {}), 100'000U);
+  EXPECT_EQ(Writer::bytes_here(path(), 8, 0, std::span(known).first(1), {}), 0U);
+  EXPECT_EQ(Writer::bytes_here(path(), 80, 0, known, {}), 0U) << "the header takes more room";
+  EXPECT_EQ(Writer::bytes_here(folder_->path() / "other", 8, 0, known, {}), 0U);
+  EXPECT_TRUE(fs::exists(partial()));
+}
+
 TEST_F(WriterTest, ADamagedBeginningIsFetchedAgain) {
   interrupt(100'000);
   {

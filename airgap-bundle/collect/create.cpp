@@ -102,7 +102,7 @@ class Creation {
     if (options_.patience) access_.set_patience(*options_.patience);
     BP_CHECK(plan_copies());
     prepare_reuse();
-    return measure();
+    return measure(false);
   }
 
   Result<Created> run() {
@@ -110,7 +110,7 @@ class Creation {
     BP_CHECK(check_space(space));
     BP_CHECK(gathering_.fetch(spec_, files_, options_.created_at, options_.workers));
     // What was fetched may have come to the same file system.
-    BP_TRY(const auto space_now, measure());
+    BP_TRY(const auto space_now, measure(true));
     BP_CHECK(check_space(space_now));
     BP_TRY(auto writer, bundle::Writer::create(options_.output, most_others(), name_bytes(), known_,
                                                options_.have));
@@ -216,7 +216,8 @@ class Creation {
     return sum;
   }
 
-  Result<SpacePlan> measure() const {
+  /// `gathered`: all files are known, so that the places of all blobs are.
+  Result<SpacePlan> measure(bool gathered) const {
     SpacePlan out;
     out.images = spec_.images.size();
     for (const auto& blob : known_) {
@@ -233,7 +234,11 @@ class Creation {
     }
     const auto folder = std::filesystem::absolute(options_.output).parent_path();
     struct stat info{};
-    if (::stat((options_.output.string() + ".partial").c_str(), &info) == 0) {
+    if (gathered) {
+      // What an earlier run began with other blobs is kept aside, and is no room saved.
+      out.written = bundle::Writer::bytes_here(options_.output, most_others(), name_bytes(), known_,
+                                               options_.have);
+    } else if (::stat((options_.output.string() + ".partial").c_str(), &info) == 0) {
       out.written = static_cast<std::uint64_t>(info.st_blocks) * 512;
     }
     BP_TRY(const auto system, probe_file_system(folder));

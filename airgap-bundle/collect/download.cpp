@@ -21,7 +21,6 @@ namespace fs = std::filesystem;
 constexpr int most_attempts = 5;    ///< without a byte
 constexpr int most_requests = 100;  ///< for a file that comes in crumbs
 constexpr std::chrono::milliseconds first_pause{1000};
-constexpr std::chrono::milliseconds longest_pause{120'000};
 /// As much as a kill may cost.
 constexpr std::uint64_t sync_every = 8ULL << 20;
 
@@ -155,17 +154,10 @@ class Downloads::Transfer {
         if (response) return fail(refusal(what_, response->status));
         return fail(std::move(response).error());
       }
-      owner_.clock_.sleep(busy ? wait_of(*response).value_or(pause) : pause);
+      owner_.clock_.sleep(
+          busy ? parse_retry_after(header_of(*response, "retry-after")).value_or(pause) : pause);
       pause *= 2;
     }
-  }
-
-  static std::optional<std::chrono::milliseconds> wait_of(const HttpResponse& response) {
-    const auto seconds = parse_unsigned(header_of(response, "retry-after"));
-    if (!seconds) return std::nullopt;
-    return std::min(
-        std::chrono::milliseconds(std::chrono::seconds(std::min<std::uint64_t>(*seconds, 3600))),
-        longest_pause);
   }
 
   HttpRequest request() {

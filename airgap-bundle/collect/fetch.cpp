@@ -25,15 +25,11 @@ Result<registry::HostSettings> read_settings(const RegistrySpec& spec,
   registry::HostSettings settings;
   settings.plain_http = spec.plain_http;
   settings.mirrors = spec.mirrors;
-  const auto read = [&](const std::string& path, std::string& into) -> Result<void> {
-    if (path.empty()) return {};
-    BP_TRY_DURING(into, fmt::format("reading the settings of registry {}", spec.host),
-                  read_file(root / path, 1U << 20));
-    return {};
+  const auto at = [&](const std::string& path) {
+    return path.empty() ? std::filesystem::path() : root / path;
   };
-  BP_CHECK(read(spec.ca, settings.tls.ca_pem));
-  BP_CHECK(read(spec.certificate, settings.tls.certificate_pem));
-  BP_CHECK(read(spec.key, settings.tls.private_key_pem));
+  BP_TRY_DURING(settings.tls, fmt::format("reading the settings of registry {}", spec.host),
+                registry::read_tls({at(spec.ca), at(spec.certificate), at(spec.key)}));
   return settings;
 }
 

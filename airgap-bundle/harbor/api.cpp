@@ -13,7 +13,6 @@ namespace {
 constexpr int most_attempts = 5;
 constexpr int most_pages = 1000;
 constexpr int page_size = 100;  // the most that Harbor gives at a time
-constexpr std::chrono::milliseconds longest_pause = std::chrono::minutes(2);
 constexpr std::string_view base = "/api/v2.0";
 
 bool is_busy(int status) {
@@ -32,12 +31,9 @@ std::string header_of(const std::map<std::string, std::string>& headers, const s
 
 std::chrono::milliseconds pause_before(int attempt,
                                        const std::map<std::string, std::string>* headers) {
-  std::chrono::milliseconds pause = std::chrono::seconds(1 << (attempt - 1));
+  const std::chrono::milliseconds pause = std::chrono::seconds(1 << (attempt - 1));
   if (headers == nullptr) return pause;
-  // RFC 9110, 10.2.3, in its form of seconds.
-  const auto text = header_of(*headers, "retry-after");
-  if (const auto seconds = parse_unsigned<unsigned>(text)) pause = std::chrono::seconds(*seconds);
-  return std::min(pause, longest_pause);
+  return parse_retry_after(header_of(*headers, "retry-after")).value_or(pause);
 }
 
 /// One line of bounded length: what a server says may not write to a terminal.

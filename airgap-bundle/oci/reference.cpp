@@ -59,8 +59,8 @@ Result<Reference> Reference::parse(std::string_view text) {
     return bad(text, "the repository is wrong");
   }
   if (out.tag.empty() && !out.digest) return bad(text, "it has neither tag nor digest");
-  if (out.registry == "index.docker.io") out.registry = "docker.io";
-  if (out.registry == "docker.io" && out.repository.find('/') == std::string::npos) {
+  if (out.registry == docker_hub_of_old) out.registry = docker_hub;
+  if (out.registry == docker_hub && out.repository.find('/') == std::string::npos) {
     out.repository.insert(0, "library/");
   }
   return out;

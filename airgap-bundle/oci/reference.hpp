@@ -9,6 +9,10 @@
 
 namespace bedplate::oci {
 
+/// Docker Hub's name, and the older one, which logins and signatures still have.
+inline constexpr std::string_view docker_hub = "docker.io";
+inline constexpr std::string_view docker_hub_of_old = "index.docker.io";
+
 /// A full image reference: registry/repository[:tag][@digest], as containerd asks for it
 /// (grammar of the distribution project's `reference` package).
 struct Reference {

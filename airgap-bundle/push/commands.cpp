@@ -46,17 +46,10 @@ Result<push::Options> how_to_push(const PushOptions& options) {
 Result<registry::HostSettings> host_settings(const PushOptions& options) {
   registry::HostSettings out;
   out.plain_http = options.plain_http;
-  const auto read = [](const std::string& path, std::string& into) -> Result<void> {
-    if (path.empty()) return {};
-    BP_TRY(into, read_file(path, 1U << 20));
-    return {};
-  };
   if (options.certificate.empty() != options.key.empty()) {
     return fail(ErrorKind::usage, "--cert and --key belong together");
   }
-  BP_CHECK(read(options.ca, out.tls.ca_pem));
-  BP_CHECK(read(options.certificate, out.tls.certificate_pem));
-  BP_CHECK(read(options.key, out.tls.private_key_pem));
+  BP_TRY(out.tls, registry::read_tls({options.ca, options.certificate, options.key}));
   return out;
 }
 

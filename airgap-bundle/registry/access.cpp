@@ -1,5 +1,7 @@
 #include "airgap-bundle/registry/access.hpp"
 
+#include "core/file.hpp"
+
 namespace bedplate::registry {
 namespace {
 
@@ -9,6 +11,18 @@ SystemClock& system_clock() {
 }
 
 }  // namespace
+
+Result<TlsSettings> read_tls(const TlsFiles& files) {
+  const auto read = [](const std::filesystem::path& path) -> Result<std::string> {
+    if (path.empty()) return std::string();
+    return read_file(path, 1U << 20);
+  };
+  TlsSettings out;
+  BP_TRY(out.ca_pem, read(files.ca));
+  BP_TRY(out.certificate_pem, read(files.certificate));
+  BP_TRY(out.private_key_pem, read(files.key));
+  return out;
+}
 
 Result<Endpoint> Access::endpoint(const oci::Reference& reference) const {
   Endpoint out{reference, {}};

@@ -22,6 +22,15 @@ struct HostSettings {
   std::vector<std::string> mirrors;  ///< "host[:port][/prefix]", asked first
 };
 
+/// Files of an option or a specification, PEM; an empty path is none.
+struct TlsFiles {
+  std::filesystem::path ca;
+  std::filesystem::path certificate;
+  std::filesystem::path key;
+};
+/// Up to 1 MiB each.
+Result<TlsSettings> read_tls(const TlsFiles& files);
+
 /// A place where a repository can be asked for.
 struct Endpoint {
   oci::Reference reference;

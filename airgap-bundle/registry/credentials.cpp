@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "airgap-bundle/oci/reference.hpp"
 #include "core/digest.hpp"
 #include "core/file.hpp"
 #include "core/text.hpp"
@@ -13,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view docker_hub = "https://index.docker.io/v1/";
+/// What `docker login` without a registry writes.
+const auto docker_hub_key = fmt::format("https://{}/v1/", oci::docker_hub_of_old);
 
 const char* variable(const char* name) {
   const char* value = std::getenv(name);
@@ -32,8 +34,9 @@ std::vector<std::string> keys_of(const std::string& registry, const std::string&
   }
   out.insert(out.end(), {"https://" + registry, "https://" + registry + "/v1/",
                          "https://" + registry + "/v2/"});
-  if (registry == "docker.io") {
-    out.insert(out.end(), {std::string(docker_hub), "index.docker.io", "registry-1.docker.io"});
+  if (registry == oci::docker_hub) {
+    out.insert(out.end(),
+               {docker_hub_key, std::string(oci::docker_hub_of_old), "registry-1.docker.io"});
   }
   return out;
 }
@@ -125,7 +128,7 @@ Result<std::optional<Credential>> Credentials::find_in(const File& file,
   }
   const auto store = json_string_or(file.content, "credsStore", "");
   if (store.empty()) return std::nullopt;
-  return ask(store, registry == "docker.io" ? std::string(docker_hub) : registry);
+  return ask(store, registry == oci::docker_hub ? docker_hub_key : registry);
 }
 
 /// docker-credential-helpers: the key on standard input, {"Username", "Secret"} on output.

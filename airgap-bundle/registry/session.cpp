@@ -1,7 +1,6 @@
 #include "airgap-bundle/registry/session.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
@@ -13,7 +12,6 @@ namespace bedplate::registry {
 namespace {
 
 constexpr std::chrono::milliseconds first_pause{1000};
-constexpr std::chrono::milliseconds longest_pause{120'000};
 /// Of a token's answer.
 constexpr std::uint64_t longest_answer = 1ULL << 20;
 constexpr std::size_t longest_message = 300;
@@ -49,17 +47,6 @@ std::string message_of(const HttpResponse& response) {
 
 std::string basic(const Credential& who) {
   return "Basic " + base64_encode(who.user + ":" + who.secret);
-}
-
-/// RFC 9110, 10.2.3, in its form of seconds; a date is too rare to be worth a parser.
-std::optional<std::chrono::milliseconds> retry_after(const HttpResponse& response) {
-  const auto text = header_of(response, "retry-after");
-  unsigned seconds = 0;
-  const auto* end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, seconds);
-  if (text.empty() || read.ptr != end) return std::nullopt;
-  if (read.ec == std::errc::result_out_of_range) return longest_pause;
-  return std::min(std::chrono::milliseconds(std::chrono::seconds(seconds)), longest_pause);
 }
 
 /// What a URL's authority is compared by: without user and default port, in lower case.
@@ -258,7 +245,9 @@ bool Session::is_busy(const HttpResponse& response) const {
 bool Session::wait(int attempt, const HttpResponse* answer) const {
   if (options_.clock == nullptr || attempt >= most_attempts) return false;
   const auto pause = first_pause * (1 << (attempt - 1));
-  options_.clock->sleep(answer == nullptr ? pause : retry_after(*answer).value_or(pause));
+  options_.clock->sleep(answer == nullptr
+                            ? pause
+                            : parse_retry_after(header_of(*answer, "retry-after")).value_or(pause));
   return true;
 }
 

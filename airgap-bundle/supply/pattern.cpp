@@ -35,14 +35,15 @@ bool means(std::string_view pattern, const oci::Reference& image) {
     return matches(pattern, repository) || matches(pattern, repository + ":" + image.tag);
   };
   if (fits(image.registry + "/" + image.repository)) return true;
-  if (image.registry != "docker.io") return false;
+  if (image.registry != oci::docker_hub) return false;
   // As people write it: Docker Hub has two names, and its own images need no folder.
   constexpr std::string_view own = "library/";
   auto name = image.repository;
-  if (fits("index.docker.io/" + name)) return true;
+  const auto of_old = std::string(oci::docker_hub_of_old) + "/";
+  if (fits(of_old + name)) return true;
   if (!name.starts_with(own)) return false;
   name.erase(0, own.size());
-  return fits("docker.io/" + name) || fits("index.docker.io/" + name);
+  return fits(image.registry + "/" + name) || fits(of_old + name);
 }
 
 }  // namespace bedplate::supply

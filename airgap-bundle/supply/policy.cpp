@@ -15,8 +15,9 @@ constexpr std::uint64_t longest_key = 64 << 10;
 
 /// Docker Hub has two names; cosign writes the older one.
 std::string usual(const std::string& text) {
-  constexpr std::string_view older = "index.docker.io/";
-  return text.starts_with(older) ? "docker.io/" + text.substr(older.size()) : text;
+  const auto older = std::string(oci::docker_hub_of_old) + "/";
+  if (!text.starts_with(older)) return text;
+  return fmt::format("{}/{}", oci::docker_hub, text.substr(older.size()));
 }
 
 /// Whether the signer meant this image: its repository, and its tag if the signer named one.

@@ -8,6 +8,8 @@
 #include "airgap-bundle/sets/addition.hpp"
 #include "airgap-bundle/sets/delta.hpp"
 #include "airgap-bundle/sets/inventory.hpp"
+#include "airgap-bundle/sets/part_set.hpp"
+#include "airgap-bundle/sets/split.hpp"
 #include "airgap-bundle/tests/fixture.hpp"
 #include "airgap-bundle/tests/programs.hpp"
 #include "core/json.hpp"
@@ -112,6 +114,38 @@ TEST_F(SiteTest, OneImageMoreBringsOnlyWhatTheRegistryLacks) {
   run({skopeo_, "copy",
        fmt::format("oci-archive:{}:docker.io/library/app:1.0", (folder() / "full.bundle").string()),
        "oci:" + (folder() / "layout").string()});
+}
+
+using ProgramTest = BundleTest;
+
+TEST_F(ProgramTest, APartByItselfIsComparedAndMachinesAreToldSo) {
+  create(file());
+  sets::SplitOptions options;
+  options.bundle = file();
+  options.to = folder() / "parts";
+  options.part_size = 100'000;
+  const auto plan = sets::split(options, std::vector{key_.public_key()}, nullptr);
+  ASSERT_OK(plan);
+  const auto part = options.to / sets::part_name("site.bundle", 2, plan->layout.count());
+  Command command;
+  command.argv = {BEDPLATE_PROGRAM, "--json", "bundle",  "verify",
+                  "--alone",        part,     "--trust", key_.public_key().str()};
+  SystemProcessRunner runner;
+  const auto whole = runner.run(command);
+  ASSERT_TRUE(whole);
+  ASSERT_EQ(whole->status, 0) << whole->err;
+  const auto said = parse_json(whole->out, "what verify prints");
+  ASSERT_OK(said);
+  EXPECT_EQ((*said)["undamaged"], Json::array({part.string()}));
+  EXPECT_EQ((*said)["signatureChecked"], false);
+
+  auto bytes = *read_file(part);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write(part, bytes);
+  const auto damaged = runner.run(command);
+  ASSERT_TRUE(damaged);
+  EXPECT_EQ(damaged->status, exit_code(ErrorKind::corrupt));
+  EXPECT_THAT(damaged->err + damaged->out, testing::HasSubstr(part.filename().string()));
 }
 
 }  // namespace
