@@ -18,6 +18,7 @@
 #include "core/log.hpp"
 #include "node-agent/cluster/steps.hpp"
 #include "node-agent/context.hpp"
+#include "node-agent/host/saved_time.hpp"
 #include "node-agent/status.hpp"
 
 namespace bedplate::agent {
@@ -134,13 +135,6 @@ class Watchdog final : public StepObserver {
   std::jthread thread_;
 };
 
-/// The last time that has certainly passed, for the next start without a clock.
-void save_time(const Context& context) {
-  const auto saved = write_file_atomic(context.at(state_folder) / "clock",
-                                       format_rfc3339(context.clock->now()) + "\n");
-  if (!saved) log::debug("clock: {}, ignoring", saved.error().what);
-}
-
 /// For whoever stands in front of the machine: nobody logs in to read the journal.
 void show_failure(const Context& context, const Error& error) {
   if (const auto made = make_directories(context.at("/run/bedplate")); !made) {
@@ -166,8 +160,10 @@ Result<int> converge(Context& context) {
   const auto signals = ending_signals();
   sd_notify(0, "READY=1");
   Watchdog watchdog;
+  // From the start: it never saves an earlier time than is saved, so that a clock which is still to
+  // be set does no harm.
+  const TimeSaver time_saver(context.root, *context.clock);
   auto wait = 2s;
-  auto saved = std::chrono::milliseconds(-60'000);
   bool ever_ready = false;
   while (true) {
     const bool ready =
@@ -175,10 +171,6 @@ Result<int> converge(Context& context) {
     ever_ready = ever_ready || ready;
     board.set_phase(ready ? "ready" : (ever_ready ? "degraded" : "converging"));
     sd_notify(0, fmt::format("STATUS={}", board.phase()).c_str());
-    if (context.clock->monotonic() - saved > 60s) {
-      save_time(context);
-      saved = context.clock->monotonic();
-    }
     wait = ready ? 10s : std::min(wait * 2, std::chrono::seconds(10));
     if (ended_within(signals, wait)) return 0;
     if (ready) wait = 2s;

@@ -8,6 +8,7 @@
 #include "core/process_fake.hpp"
 #include "node-agent/context.hpp"
 #include "node-agent/host/render.hpp"
+#include "node-agent/host/saved_time.hpp"
 #include "node-agent/kubernetes/render.hpp"
 
 namespace bedplate::agent {
@@ -73,16 +74,43 @@ TEST_F(Steps, TheClockIsRaisedAndNeverSetBack) {
   auto& step = this->step(steps, "clock");
   EXPECT_EQ(step.probe()->probe, Probe::missing);
   ASSERT_TRUE(step.apply());
-  EXPECT_EQ(clock.now(), context.bundle.created_at);
+  EXPECT_EQ(clock.now(), context.bundle.created_at + unsaved_time);
   context.bundle.created_at -= std::chrono::hours(2);
   EXPECT_EQ(step.probe()->probe, Probe::satisfied);
 }
 
 TEST_F(Steps, TheTimeSavedByAnEarlierRunCountsForTheClock) {
-  ASSERT_TRUE(make_directories(context.at("/var/lib/bedplate")));
-  ASSERT_TRUE(write_file_atomic(context.at("/var/lib/bedplate/clock"), ""));
+  const auto power_cut = clock.now() + std::chrono::hours(100);
+  ASSERT_TRUE(save_time(context.root, power_cut));
   const auto steps = host_steps(context);
-  EXPECT_EQ(step(steps, "clock").probe()->probe, Probe::missing);  // the fake clock is in 2001
+  auto& step = this->step(steps, "clock");
+  EXPECT_EQ(step.probe()->probe, Probe::missing);
+  ASSERT_TRUE(step.apply());
+  EXPECT_GT(clock.now(), power_cut);
+  EXPECT_LE(clock.now(), power_cut + unsaved_time);
+  // The agent starts anew, the machine does not: its clock is right and stays as it is.
+  ASSERT_TRUE(save_time(context.root, clock.now()));
+  EXPECT_EQ(step.probe()->probe, Probe::satisfied);
+}
+
+TEST_F(Steps, SavedTimeGoesForwardOnly) {
+  EXPECT_FALSE(saved_time(context.root));
+  ASSERT_TRUE(save_time(context.root, clock.now()));
+  EXPECT_EQ(saved_time(context.root), clock.now());
+  // As a machine without a battery starts.
+  ASSERT_TRUE(save_time(context.root, clock.now() - std::chrono::hours(1)));
+  EXPECT_EQ(saved_time(context.root), clock.now());
+  ASSERT_TRUE(save_time(context.root, clock.now() + std::chrono::seconds(10)));
+  EXPECT_EQ(saved_time(context.root), clock.now() + std::chrono::seconds(10));
+}
+
+TEST_F(Steps, TimeIsSavedWhileASaverLivesWhateverStepsDo) {
+  {
+    const TimeSaver saver(context.root, clock);
+    while (!saved_time(context.root)) std::this_thread::yield();
+    while (saved_time(context.root) != clock.now()) std::this_thread::yield();
+  }  // and it ends at once
+  EXPECT_EQ(saved_time(context.root), clock.now());
 }
 
 TEST_F(Steps, ADiskInAnotherMachineIsAConflictThatSaysWhatToDo) {

@@ -16,6 +16,7 @@
 #include "node-agent/context.hpp"
 #include "node-agent/host/mounts.hpp"
 #include "node-agent/host/render.hpp"
+#include "node-agent/host/saved_time.hpp"
 
 namespace bedplate::agent {
 namespace {
@@ -25,19 +26,11 @@ constexpr std::chrono::seconds adapter_patience{15};
 /// Of a host that was not started from a system image. Must not read as the good case does.
 constexpr auto not_guarded = "not guarded: the root file system is not that of a system image";
 
-std::optional<WallTime> modified(const std::filesystem::path& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
-  return WallTime(std::chrono::seconds(info.st_mtime));
-}
-
 /// The latest time that has certainly passed: a machine without battery or time servers starts long
 /// before it, and every certificate would then be of the future.
 WallTime earliest_now(const Context& context) {
   auto out = context.bundle.created_at;
-  if (const auto saved = modified(context.at("/var/lib/bedplate/clock"))) {
-    out = std::max(out, *saved);
-  }
+  if (const auto saved = saved_time(context.root)) out = std::max(out, *saved);
   const auto facts = read_json(context.at("/usr/lib/bedplate/image.json"));
   if (facts) {
     if (auto built = parse_rfc3339(json_string_or(*facts, "builtAt", ""))) {
@@ -96,7 +89,8 @@ std::unique_ptr<Step> clock_step(const Context& context) {
         if (now >= earliest_now(context)) return ProbeResult::satisfied(format_rfc3339(now));
         return ProbeResult::missing(format_rfc3339(now));
       },
-      [&context] { return context.clock->set(earliest_now(context)); });
+      // The clock stood still or was reset: some time passed after the last that was saved.
+      [&context] { return context.clock->set(earliest_now(context) + unsaved_time); });
 }
 
 std::unique_ptr<Step> hostname_step(const Context& context) {

@@ -294,12 +294,16 @@ Result<void> Rehearsal::Impl::check_service(int round) {
 
 Result<void> Rehearsal::Impl::cut_and_return() {
   const auto before = report.nodes;
+  BP_TRY(report.before_power_cut, completion_time(*workstation, 1));
   progress.note("cutting the power of every machine");
   lab->cut_power();
   BP_CHECK(lab->power_on("after the power cut"));
   const auto limit = accelerator == Accelerator::tcg ? minutes(30) : minutes(10);
   BP_CHECK(lab->wait("the return after the power cut", limit,
                      [](const StageTracker& machine) { return machine.ready(); }));
+  // The bootstrap node comes first; the time before was that of its control plane.
+  const auto clock = lab->trackers().front().detail_of("agent/clock");
+  if (const auto time = parse_rfc3339(clock.value_or(""))) report.after_power_cut = *time;
   return nodes_ready(before);
 }
 

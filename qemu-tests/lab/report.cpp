@@ -66,6 +66,10 @@ Json pod_json(const PodView& pod) {
           {"restarts", pod.restarts}};
 }
 
+Json time_json(const std::optional<WallTime>& time) {
+  return time ? Json(format_rfc3339(*time)) : Json();
+}
+
 template <class T>
 Json list(const std::vector<T>& items, Json (*to_json)(const T&)) {
   auto out = Json::array();
@@ -112,6 +116,13 @@ std::vector<std::string> findings_of(const RehearsalReport& report) {
   if (report.decoy_unchanged && !*report.decoy_unchanged) {
     findings.push_back("the disk with someone's data was changed");
   }
+  if (!report.before_power_cut || !report.after_power_cut) {
+    findings.push_back("no proof that time did not go back over the power cut");
+  } else if (*report.after_power_cut < *report.before_power_cut) {
+    findings.push_back(fmt::format("time went back over the power cut, from {} to {}",
+                                   format_rfc3339(*report.before_power_cut),
+                                   format_rfc3339(*report.after_power_cut)));
+  }
   for (const auto& machine : report.machines) {
     if (!machine.verity || !machine.verity->starts_with("verity, intact")) {
       findings.push_back(machine.name + ": no proof that dm-verity guards the running system");
@@ -142,6 +153,8 @@ std::string report_to_json(const RehearsalReport& report) {
             {"nodes", list(report.nodes, node_json)},
             {"pods", list(report.pods, pod_json)},
             {"serviceAnswers", report.service_answers},
+            {"beforePowerCut", time_json(report.before_power_cut)},
+            {"afterPowerCut", time_json(report.after_power_cut)},
             {"foreignImages", report.foreign_images},
             {"decoyUnchanged", nullptr},
             {"network",

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.hpp"
 #include "qemu-tests/lab/cluster.hpp"
 #include "qemu-tests/lab/network.hpp"
 #include "qemu-tests/lab/stages.hpp"
@@ -37,6 +38,10 @@ struct RehearsalReport {
   std::vector<MachineReport> machines;
   std::vector<NodeView> nodes;
   std::vector<PodView> pods;
+  /// Of the first machine, by its own clock: when the first client was done, and what it took the
+  /// time for when it was back. Its hardware clock says 2000-01-01 each time.
+  std::optional<WallTime> before_power_cut;
+  std::optional<WallTime> after_power_cut;
   std::vector<std::string> service_answers;  ///< what the client pod said, each time
   std::vector<std::string> foreign_images;   ///< images on nodes that the bundle does not have
   std::optional<bool> decoy_unchanged;       ///< absent without a decoy

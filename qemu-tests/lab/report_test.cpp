@@ -23,6 +23,8 @@ RehearsalReport good() {
   node.images["sha256:aa"] = "pause";
   report.nodes.push_back(node);
   report.decoy_unchanged = true;
+  report.before_power_cut = WallTime(std::chrono::seconds(1000));
+  report.after_power_cut = WallTime(std::chrono::seconds(1000));
   return report;
 }
 
@@ -44,6 +46,13 @@ TEST(Findings, WhatWasNotSeenIsAFinding) {
   for (int i = 0; i < 50; ++i) report.nodes[0].images[fmt::format("sha256:{}", i)] = "x";
   EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("there may be more")));
 
+  report = good();
+  report.after_power_cut.reset();
+  EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("no proof that time")));
+  report = good();
+  report.before_power_cut.reset();
+  EXPECT_THAT(findings_of(report), ElementsAre(HasSubstr("no proof that time")));
+
   for (const auto* root : {"not a Bedplate system: no verity device", "verity, damaged", ""}) {
     report = good();
     report.machines[0].verity = root;
@@ -62,6 +71,14 @@ TEST(Findings, WhatWasSeenAndMustNotBeIsAFinding) {
   EXPECT_THAT(findings_of(report),
               ElementsAre(HasSubstr("3 frames"), HasSubstr("x@sha256:bb"),
                           HasSubstr("disk with someone's data"), HasSubstr("cgroupDriver")));
+}
+
+TEST(Findings, TimeThatWentBackOverAPowerCutIsOne) {
+  auto report = good();
+  *report.after_power_cut -= std::chrono::seconds(1);
+  EXPECT_THAT(findings_of(report),
+              ElementsAre("time went back over the power cut, from 1970-01-01T00:16:40Z to "
+                          "1970-01-01T00:16:39Z"));
 }
 
 TEST(Findings, ACrashIsOneUnlessTheEmulationIsToBlame) {

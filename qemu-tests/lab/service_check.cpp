@@ -70,4 +70,11 @@ Result<std::string> run_service_check(Workstation& workstation, const ServiceChe
   return fail(ErrorKind::conflict, "the client pod got another page:\n" + answer);
 }
 
+Result<WallTime> completion_time(Workstation& workstation, int round) {
+  BP_TRY(const auto text, workstation.kubectl({"-n", std::string(kCheckNamespace), "get",
+                                               fmt::format("job/client-{}", round), "-o",
+                                               "jsonpath={.status.completionTime}"}));
+  return parse_rfc3339(trimmed(text));
+}
+
 }  // namespace bedplate::lab

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "core/clock.hpp"
 #include "core/result.hpp"
 #include "qemu-tests/lab/workstation.hpp"
 
@@ -20,5 +21,8 @@ struct ServiceCheck {
 /// printed. ErrorKind::timeout with what the cluster says about the pods when it does not succeed.
 Result<std::string> run_service_check(Workstation& workstation, const ServiceCheck& check,
                                       const std::function<Result<void>()>& look);
+
+/// When the pod of that round was done, by the cluster's clock.
+Result<WallTime> completion_time(Workstation& workstation, int round);
 
 }  // namespace bedplate::lab
