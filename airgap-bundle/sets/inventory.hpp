@@ -29,7 +29,7 @@ struct Inventory {
   void add(const bundle::Reader& reader);
   /// The JSON that is signed: sorted keys, blobs by digest, images by name, no spaces.
   std::string to_text() const;
-  /// ErrorKind::invalid names what is wrong in it.
+  /// ErrorKind::invalid names what is wrong in it; unsupported: a digest is not SHA-256.
   static Result<Inventory> parse(std::string_view text);
 };
 
