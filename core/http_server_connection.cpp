@@ -15,9 +15,9 @@ constexpr std::uint64_t most_body = 65536;
 constexpr std::size_t most_copied = 4096;
 /// An idle connection keeps no larger buffers than this.
 constexpr std::size_t most_kept = 4096;
-/// One connection's share before the others get theirs. When many read the same blob, as nodes do, a
-/// small share keeps them close together, and what one brought into the cache is there for all: with
-/// 4 MiB, 16 clients got a tenth less.
+/// One connection's share before the others get theirs. When many read the same blob, as nodes do,
+/// a small share keeps them close together, and what one brought into the cache is there for all:
+/// with 4 MiB, 16 clients got a tenth less.
 constexpr unsigned most_turn_requests = 32;
 constexpr std::uint64_t most_turn_bytes = 1ULL << 20;
 /// After an answer that ends the connection, the rest of what the client sends is taken, or the

@@ -24,9 +24,9 @@ void inventory(std::string_view input) {
   const auto read = sets::read_inventory(sealed, trusted, false);
   require(read.has_value() == parsed.has_value(), "a signature changes nothing else");
   if (!parsed) {
-    require(parsed.error().kind == ErrorKind::invalid ||
-                parsed.error().kind == ErrorKind::unsupported,
-            "a wrong inventory is invalid, or has digests of another kind");
+    require(
+        parsed.error().kind == ErrorKind::invalid || parsed.error().kind == ErrorKind::unsupported,
+        "a wrong inventory is invalid, or has digests of another kind");
     return;
   }
   const auto text = parsed->to_text();
