@@ -20,8 +20,7 @@ BLOCK = bytearray(4 << 20)
 
 class Client:
     def __init__(self, host, port, path):
-        self.request = (f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
-                        "Accept: application/vnd.oci.image.manifest.v1+json\r\n\r\n").encode()
+        self.request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         self.socket = socket.create_connection((host, port))
         self.head, self.left, self.got = b"", 0, 0
         self.socket.sendall(self.request)

@@ -1,5 +1,5 @@
 #include <map>
-#include <vector>
+#include <span>
 
 #include "airgap-bundle/fuzz/targets.hpp"
 #include "airgap-bundle/oci/media_types.hpp"
@@ -13,21 +13,17 @@ using bundle_test::Signer;
 
 const std::string sigstore = std::string(oci::media::sigstore_bundle) + ".v0.3+json";
 
-Result<supply::Claim> verify(const std::string& type, std::string content,
-                             std::string signature = {}) {
+/// With `key` as the only one that is trusted.
+Result<supply::Claim> verify(const supply::VerificationKey& key, const std::string& type,
+                             std::string content, std::string signature = {}) {
   static const auto manifest = std::string("a manifest");
   static const std::map<Digest, std::string> manifests{{Digest::of(manifest), manifest}};
-  static const std::vector keys{
-      supply::VerificationKey::from_pem(Signer::rsa().public_pem(), "fuzz.pub").value()};
-  return supply::verify({"a digest", type, std::move(content), std::move(signature)}, keys,
-                        manifests);
+  return supply::verify({"a digest", type, std::move(content), std::move(signature)},
+                        std::span(&key, 1), manifests);
 }
 
-Result<supply::Claim> verify_own(const Signer& signer, const std::string& type, std::string content,
-                                 std::string signature = {}) {
-  static const std::vector keys{
-      supply::VerificationKey::from_pem(signer.public_pem(), "fuzz.pub").value()};
-  return supply::verify({"a digest", type, std::move(content), std::move(signature)}, keys, {});
+supply::VerificationKey key_of(const Signer& signer) {
+  return supply::VerificationKey::from_pem(signer.public_pem(), "fuzz.pub").value();
 }
 
 void check(const Result<supply::Claim>& claim) {
@@ -39,10 +35,11 @@ void check(const Result<supply::Claim>& claim) {
 
 void claims(std::string_view input) {
   // As documents that anybody can hang on an image.
+  static const auto nobodys = key_of(Signer::rsa());
   const std::string text(input);
   for (const auto& type :
        {std::string(oci::media::simple_signing), std::string(oci::media::dsse), sigstore}) {
-    const auto claim = verify(type, text, text);
+    const auto claim = verify(nobodys, type, text, text);
     require(!claim, "nobody has the key");
     require(claim.error().kind == ErrorKind::untrusted || claim.error().kind == ErrorKind::invalid,
             "it is not trusted, or no such document");
@@ -50,12 +47,13 @@ void claims(std::string_view input) {
 
   // As what somebody signed whose key is trusted.
   static const auto signer = Signer::ed25519();
-  check(verify_own(signer, std::string(oci::media::simple_signing), text,
-                   base64_encode(signer.sign(text))));
+  static const auto key = key_of(signer);
+  check(
+      verify(key, std::string(oci::media::simple_signing), text, base64_encode(signer.sign(text))));
   const auto envelope = bundle_test::envelope(signer, text);
-  const auto claim = verify_own(signer, std::string(oci::media::dsse), envelope.dump());
+  const auto claim = verify(key, std::string(oci::media::dsse), envelope.dump());
   check(claim);
-  const auto wrapped = verify_own(signer, sigstore, bundle_test::sigstore_bundle(envelope));
+  const auto wrapped = verify(key, sigstore, bundle_test::sigstore_bundle(envelope));
   require(claim.has_value() == wrapped.has_value(), "a wrapping changes nothing");
   if (claim) require(claim->subjects == wrapped->subjects, "a wrapping changes nothing");
 }

@@ -36,10 +36,9 @@ Result<void> save_time(const std::filesystem::path& root, WallTime now) {
     BP_CHECK(make_directories(file.parent_path()));
     BP_CHECK(write_file_atomic(file, ""));
   }
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
   std::array<timespec, 2> times{};
   times[0].tv_nsec = UTIME_OMIT;
-  times[1].tv_sec = seconds.count();
+  times[1].tv_sec = now.time_since_epoch().count();
   if (::utimensat(AT_FDCWD, file.c_str(), times.data(), 0) == 0) return {};
   return fail(system_error(errno, "cannot save the time in " + file.string()));
 }

@@ -12,6 +12,10 @@ using std::chrono::seconds;
 
 constexpr std::string_view kPage = "bedplate rehearsal: this page came through a Service";
 
+std::string job_of(int round) {
+  return fmt::format("client-{}", round);
+}
+
 /// For the error: why it does not get on, as the cluster knows it.
 std::string what_the_cluster_says(Workstation& workstation) {
   const auto space = std::string(kCheckNamespace);
@@ -30,7 +34,7 @@ std::string what_the_cluster_says(Workstation& workstation) {
 Result<std::string> run_service_check(Workstation& workstation, const ServiceCheck& check,
                                       const std::function<Result<void>()>& look) {
   const auto space = std::string(kCheckNamespace);
-  const auto job = fmt::format("client-{}", check.round);
+  const auto job = job_of(check.round);
   const auto server = server_manifest(check.image, check.server, kPage);
   const auto client = client_manifest(check.image, check.client, job);
   const auto apply = [&](const std::string& manifest) {
@@ -71,9 +75,9 @@ Result<std::string> run_service_check(Workstation& workstation, const ServiceChe
 }
 
 Result<WallTime> completion_time(Workstation& workstation, int round) {
-  BP_TRY(const auto text, workstation.kubectl({"-n", std::string(kCheckNamespace), "get",
-                                               fmt::format("job/client-{}", round), "-o",
-                                               "jsonpath={.status.completionTime}"}));
+  BP_TRY(const auto text,
+         workstation.kubectl({"-n", std::string(kCheckNamespace), "get", "job/" + job_of(round),
+                              "-o", "jsonpath={.status.completionTime}"}));
   return parse_rfc3339(trimmed(text));
 }
 

@@ -26,7 +26,6 @@ void StageTracker::power_on(std::string start, Milliseconds now) {
   failure_.reset();
   ready_ = false;
   kernels_ = 0;
-  oops_.clear();
   open("firmware", now);
 }
 
@@ -113,7 +112,6 @@ void StageTracker::crash(std::string what, Milliseconds now) {
   crashes_.push_back({start_, activity(), now, std::move(what)});
   close_all(now, Stage::State::interrupted);
   ready_ = false;
-  oops_.clear();
   open("restart", now);
 }
 
